@@ -1,0 +1,161 @@
+//! How a socket ended.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::{Response, Version};
+use towline_protocol::handshake::accepted_status;
+use towline_protocol::{CloseCode, Violation};
+
+/// How a socket ended: who closed it and why, and what went over it.
+///
+/// It *is* the endpoint's response: `Closed` converts into an [`http::Response`] with the status that accepted the
+/// socket (101, on HTTP/2 200) and an empty body, and rides in that response's extensions, where every layer between
+/// the upgrade layer and the endpoint can read it:
+///
+/// ```
+/// # fn layer<B>(response: http::Response<B>) {
+/// if let Some(closed) = response.extensions().get::<towline_core::Closed>() {
+///     println!("{closed}, open for {:?}", closed.duration());
+/// }
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Closed {
+    pub(crate) by: ClosedBy,
+    pub(crate) code: CloseCode,
+    pub(crate) reason: String,
+    pub(crate) clean: bool,
+    pub(crate) traffic: Traffic,
+    pub(crate) duration: Duration,
+    pub(crate) negotiated: Negotiated,
+}
+
+/// Who ended a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClosedBy {
+    /// The peer sent its Close first.
+    Peer,
+    /// The endpoint closed or dropped the socket, or it failed.
+    Endpoint,
+    /// The peer broke the protocol or a limit and was told so.
+    Violation(Violation),
+    /// The connection was lost or dropped without any Close.
+    Transport,
+}
+
+/// Messages and payload bytes each way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) messages_received: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) messages_sent: u64,
+    pub(crate) bytes_sent: u64,
+}
+
+/// What the handshake agreed on.
+#[derive(Clone, Debug)]
+pub(crate) struct Negotiated {
+    pub(crate) version: Version,
+    pub(crate) protocol: Option<String>,
+}
+
+impl Closed {
+    /// Who ended the socket.
+    #[must_use]
+    pub fn by(&self) -> ClosedBy {
+        self.by
+    }
+
+    /// The code of the first Close frame, whoever sent it.
+    ///
+    /// 1005 when that frame carried no code, 1006 when there was no such frame (RFC 6455 section 7.4.1).
+    #[must_use]
+    pub fn code(&self) -> CloseCode {
+        self.code
+    }
+
+    /// The reason of the first Close frame, empty if it gave none.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Whether both sides' Close frames were exchanged (RFC 6455 section 7.1.4).
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.clean
+    }
+
+    /// How many messages came from the peer, complete and valid, whether or not the endpoint took them.
+    #[must_use]
+    pub fn messages_received(&self) -> u64 {
+        self.traffic.messages_received
+    }
+
+    /// The payload bytes of the messages received.
+    #[must_use]
+    pub fn bytes_received(&self) -> u64 {
+        self.traffic.bytes_received
+    }
+
+    /// How many messages the endpoint queued for the peer. The last of them may not have arrived.
+    #[must_use]
+    pub fn messages_sent(&self) -> u64 {
+        self.traffic.messages_sent
+    }
+
+    /// The payload bytes of the messages sent.
+    #[must_use]
+    pub fn bytes_sent(&self) -> u64 {
+        self.traffic.bytes_sent
+    }
+
+    /// How long the socket was open: from the connection's upgrade to its end.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// The version of HTTP that the handshake came over.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.negotiated.version
+    }
+
+    /// The sub-protocol agreed on.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&str> {
+        self.negotiated.protocol.as_deref()
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.by {
+            ClosedBy::Peer => write!(f, "closed by the peer with {}", self.code)?,
+            ClosedBy::Endpoint => write!(f, "closed by the endpoint with {}", self.code)?,
+            ClosedBy::Violation(violation) => {
+                write!(f, "closed with {} because of {violation}", self.code)?;
+            }
+            ClosedBy::Transport => write!(f, "connection lost ({})", self.code)?,
+        }
+        if !self.reason.is_empty() {
+            write!(f, ": {:?}", self.reason)?;
+        }
+        Ok(())
+    }
+}
+
+impl<B> From<Closed> for Response<B>
+where
+    B: Default,
+{
+    fn from(closed: Closed) -> Self {
+        let mut response = Self::new(B::default());
+        *response.status_mut() = accepted_status(closed.version());
+        response.extensions_mut().insert(closed);
+        response
+    }
+}

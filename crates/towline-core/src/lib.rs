@@ -1,0 +1,74 @@
+//! The WebSocket as an endpoint sees it, and the driver that keeps it alive.
+//!
+//! An upgrade layer puts a [`WebSocketUpgrade`] into the request's extensions. The endpoint accepts it, talks over
+//! the [`WebSocket`], and ends with [`Closed`], which is its response:
+//!
+//! ```
+//! use http::{Request, Response};
+//! use towline_core::WebSocketUpgrade;
+//!
+//! async fn echo(request: Request<()>) -> Response<String> {
+//!     let upgrade = match WebSocketUpgrade::of(&request) {
+//!         Ok(upgrade) => upgrade,
+//!         Err(error) => return error.into(), // 426, 400, …: what the request lacks
+//!     };
+//!     drop(request);
+//!     let served = upgrade.serve(|mut socket| async move {
+//!         while let Some(message) = socket.recv().await {
+//!             if socket.send(message).await.is_err() {
+//!                 break;
+//!             }
+//!         }
+//!     });
+//!     match served.await {
+//!         Ok(closed) => closed.into(), // after the socket closed
+//!         Err(error) => error.into(),
+//!     }
+//! }
+//! # let response = futures_util::FutureExt::now_or_never(echo(Request::new(()))).unwrap();
+//! # assert_eq!(response.status(), 426);
+//! ```
+//!
+//! - [`WebSocketUpgrade`] decides, before any 101: sub-protocol, headers, limits;
+//! - [`WebSocket`] is a handle. A *driver* owns the connection: it answers pings, runs the close handshake and writes
+//!   what was queued whatever the endpoint is doing. Driver and endpoint share one task;
+//! - [`Closed`] tells how the socket ended: code, reason, who closed, what was sent and received;
+//! - [`pipeline`] is what an upgrade layer is built on.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `axum` | `WebSocketUpgrade` as an axum extractor; `Closed` and the errors as axum responses |
+//! | `tracing` | an event when an upgrade fails or an endpoint does |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod upgrade;
+mod websocket;
+
+mod closed;
+mod error;
+mod handshake_error;
+
+pub mod pipeline;
+
+mod driver;
+mod outbox;
+mod scratch;
+mod shared;
+mod timer;
+
+#[cfg(feature = "axum")]
+mod axum;
+mod trace;
+
+pub use towline_protocol::handshake;
+pub use towline_protocol::handshake::{InvalidHandshake, ProtocolNotOffered};
+pub use towline_protocol::{CloseCode, InvalidClose, Limits, Message, Text, Violation};
+
+pub use self::closed::{Closed, ClosedBy};
+pub use self::error::{AcceptError, SendError, UpgradeFailed};
+pub use self::handshake_error::{HandshakeError, HandshakeErrorKind};
+pub use self::upgrade::{Accept, Outcome, WebSocketUpgrade};
+pub use self::websocket::{WaitClosed, WebSocket};

@@ -1,0 +1,199 @@
+//! What an upgrade layer is built on: the offer of a socket, and the driver once it is accepted.
+//!
+//! Endpoints do not need this module. A layer makes an [`Offer`] of a valid handshake, leaves the [`WebSocketUpgrade`]
+//! in the request's extensions and polls the inner service's future:
+//!
+//! - the inner future is pending and [`Offer::poll_accepted`] is ready: the layer answers with the head of the
+//!   [`Accepted`], and moves the inner future into a task that polls it by [`Driver::poll`];
+//! - the inner future is finished and [`Offer::answer`] gives nothing: its response is the response;
+//! - both at once: the head goes out, and the driver runs alone.
+//!
+//! One state under one lock decides every race between layer and endpoint: offered → accepted | answered | cancelled.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::Response;
+use hyper::upgrade::OnUpgrade;
+use towline_protocol::Limits;
+use towline_protocol::handshake::Handshake;
+
+use crate::closed::Negotiated;
+pub use crate::driver::{Driver, EndpointFailed};
+use crate::error::{AcceptError, UpgradeFailed};
+use crate::shared::Shared;
+use crate::upgrade::{Options, WebSocketUpgrade, is_reserved};
+
+/// The layer's side of a handshake that is offered to an endpoint.
+///
+/// Dropped, as when the client goes away before the response, it cancels the offer.
+#[derive(Debug)]
+#[must_use = "an offer that is dropped is cancelled"]
+pub struct Offer {
+    slot: Arc<Slot>,
+    on_upgrade: OnUpgrade,
+    handshake_timeout: Duration,
+}
+
+/// A handshake that the endpoint has accepted.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// The response that tells the client: 101, or 200 on HTTP/2.
+    pub head: Response<()>,
+    /// Drives the socket from here to its end.
+    pub driver: Driver,
+}
+
+impl Offer {
+    /// Offers `handshake`, whose connection will come from `on_upgrade`.
+    ///
+    /// `limits` are those of a socket whose endpoint sets none. Once accepted, the connection must come within
+    /// `handshake_timeout`.
+    pub fn new(
+        handshake: Handshake,
+        on_upgrade: OnUpgrade,
+        limits: Limits,
+        handshake_timeout: Duration,
+    ) -> (Self, WebSocketUpgrade) {
+        let slot = Arc::new(Slot {
+            handshake,
+            state: Mutex::new(State::Offered(None)),
+        });
+        let upgrade = WebSocketUpgrade::new(Arc::clone(&slot), limits);
+        let offer = Self {
+            slot,
+            on_upgrade,
+            handshake_timeout,
+        };
+        (offer, upgrade)
+    }
+
+    /// Ready when the endpoint has accepted; ask after the inner future was pending.
+    pub fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<Accepted> {
+        let mut state = self.slot.lock();
+        let replaced = match mem::replace(&mut *state, State::Taken) {
+            State::Accepted { head, shared } => {
+                drop(state);
+                return Poll::Ready(self.accepted(head, shared));
+            }
+            State::Offered(waker) => {
+                *state = State::Offered(Some(cx.waker().clone()));
+                waker
+            }
+            other => {
+                *state = other;
+                None
+            }
+        };
+        drop(state);
+        drop(replaced);
+        Poll::Pending
+    }
+
+    /// The inner future has finished: the endpoint has answered, unless it accepted in that very poll.
+    #[must_use]
+    pub fn answer(&self) -> Option<Accepted> {
+        let mut state = self.slot.lock();
+        let previous = mem::replace(&mut *state, State::Answered);
+        let State::Accepted { head, shared } = previous else {
+            drop(state);
+            return None;
+        };
+        *state = State::Taken;
+        drop(state);
+        Some(self.accepted(head, shared))
+    }
+
+    fn accepted(&self, head: Response<()>, shared: Arc<Shared>) -> Accepted {
+        let driver = Driver::new(shared, self.on_upgrade.clone(), self.handshake_timeout);
+        Accepted { head, driver }
+    }
+}
+
+impl Drop for Offer {
+    fn drop(&mut self) {
+        let mut state = self.slot.lock();
+        let previous = match &*state {
+            State::Offered(_) | State::Accepted { .. } => {
+                mem::replace(&mut *state, State::Cancelled)
+            }
+            State::Taken | State::Answered | State::Cancelled => return,
+        };
+        drop(state);
+        if let State::Accepted { shared, .. } = previous {
+            shared.upgrade_failed(UpgradeFailed::Dropped);
+        }
+    }
+}
+
+/// Where the layer and the endpoint meet.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    handshake: Handshake,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// With the waker of the layer's response future.
+    Offered(Option<Waker>),
+    Accepted {
+        head: Response<()>,
+        shared: Arc<Shared>,
+    },
+    /// Accepted, and the layer knows.
+    Taken,
+    Answered,
+    Cancelled,
+}
+
+impl Slot {
+    pub(crate) fn handshake(&self) -> &Handshake {
+        &self.handshake
+    }
+
+    /// Refuses what can be refused, and accepts.
+    pub(crate) fn accept(&self, options: Options) -> Result<Arc<Shared>, AcceptError> {
+        let head = self.head(&options)?;
+        let negotiated = Negotiated {
+            version: self.handshake.version(),
+            protocol: options.protocol,
+        };
+        let shared = Shared::new(negotiated, options.limits);
+        let mut state = self.lock();
+        let waker = match &mut *state {
+            State::Offered(waker) => waker.take(),
+            State::Accepted { .. } | State::Taken => return Err(AcceptError::AlreadyAccepted),
+            State::Answered => return Err(AcceptError::Answered),
+            State::Cancelled => return Err(AcceptError::Cancelled),
+        };
+        *state = State::Accepted {
+            head,
+            shared: Arc::clone(&shared),
+        };
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(shared)
+    }
+
+    fn head(&self, options: &Options) -> Result<Response<()>, AcceptError> {
+        if options.require_protocol && options.protocol.is_none() {
+            return Err(AcceptError::NoCommonProtocol);
+        }
+        if let Some(name) = options.headers.keys().find(|name| is_reserved(name)) {
+            return Err(AcceptError::ReservedHeader(name.clone()));
+        }
+        let mut head = self.handshake.accept(options.protocol.as_deref())?;
+        head.headers_mut().extend(options.headers.clone());
+        Ok(head)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,426 @@
+//! Bytes to messages and control frames.
+
+mod partial;
+
+use std::fmt;
+use std::mem;
+
+use bytes::buf::Limit;
+use bytes::{BufMut, Bytes};
+
+use self::partial::{Partial, PartialHeader, append_control, unmask};
+use crate::close::CloseFrame;
+use crate::frame::{Header, Opcode};
+use crate::mask::Mask;
+use crate::message::{Message, Text};
+use crate::utf8;
+use crate::violation::Violation;
+
+/// Which end of the connection decodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a connection has two ends")]
+pub enum Role {
+    /// A server, which gets masked frames.
+    Server,
+    /// A client, which gets frames without a mask.
+    Client,
+}
+
+/// What a decoder takes from its peer.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The biggest message in bytes, inclusive. Default: 1 MiB.
+    pub max_message_size: usize,
+    /// The biggest frame of a message in bytes, inclusive. Default: `None`, as big as a message.
+    pub max_frame_size: Option<usize>,
+    /// The most frames that one message comes in, empty ones counted. Default: 131 072.
+    pub max_fragments: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message_size: 1 << 20,
+            max_frame_size: None,
+            max_fragments: 131_072,
+        }
+    }
+}
+
+/// What has arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "who drives a decoder has to deal with all that a peer can send"
+)]
+pub enum Event {
+    /// A whole message.
+    Message(Message),
+    /// A ping, to be answered by a pong of the same payload.
+    Ping(Bytes),
+    /// A pong.
+    Pong(Bytes),
+    /// A close frame, with `None` for an empty one. It is the last event.
+    Close(Option<CloseFrame>),
+}
+
+/// What a call of [`Decoder::decode`] came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// How many bytes of the input are done with: all of them when there is no event.
+    pub consumed: usize,
+    /// The first event that these bytes completed.
+    pub event: Option<Event>,
+}
+
+/// Decodes frames, joins fragments, and refuses what breaks the protocol or a limit.
+///
+/// ```
+/// use towline_protocol::{Decoder, Event, Limits, Role};
+///
+/// // "Hello" in two fragments with a ping between them, as a server sends them.
+/// let mut input = *b"\x01\x03Hel\x89\x00\x80\x02lo";
+/// let mut input = &mut input[..];
+/// let mut decoder = Decoder::new(Role::Client, Limits::default());
+/// let mut events = Vec::new();
+/// while !input.is_empty() {
+///     let decoded = decoder.decode(input)?;
+///     events.extend(decoded.event);
+///     input = &mut input[decoded.consumed..];
+/// }
+///
+/// assert_eq!(events, [Event::Ping("".into()), Event::Message("Hello".into())]);
+/// # Ok::<(), towline_protocol::Violation>(())
+/// ```
+///
+/// # Memory
+///
+/// Between frames and messages a decoder owns no heap. Within one it holds at most twice the bytes that arrived of
+/// it; what a header declares reserves nothing.
+pub struct Decoder {
+    role: Role,
+    limits: Limits,
+    state: State,
+    /// The message in progress, from the header of its first frame to the end of its last.
+    message: Option<Partial>,
+    /// The payload of the control frame in progress, still masked.
+    control: Vec<u8>,
+}
+
+/// What comes next.
+#[derive(Clone, Copy)]
+enum State {
+    /// A frame's header, of which this much has arrived.
+    Header(PartialHeader),
+    /// A frame's payload.
+    Payload(Frame),
+    /// Nothing: the peer has sent its close frame.
+    Closed,
+    /// Nothing: the peer has broken the protocol.
+    Failed(Violation),
+}
+
+impl State {
+    const NEXT_FRAME: Self = Self::Header(PartialHeader::EMPTY);
+}
+
+/// The frame whose payload is arriving.
+#[derive(Clone, Copy)]
+struct Frame {
+    fin: bool,
+    opcode: Opcode,
+    mask: Option<Mask>,
+    /// How much of the payload is missing.
+    missing: usize,
+}
+
+impl Decoder {
+    /// A decoder at the beginning of a connection.
+    #[must_use]
+    pub const fn new(role: Role, limits: Limits) -> Self {
+        Self {
+            role,
+            limits,
+            state: State::NEXT_FRAME,
+            message: None,
+            control: Vec::new(),
+        }
+    }
+
+    /// Consumes bytes from the front of `input`, unmasking them in place, until one event is complete or the input
+    /// is used up.
+    ///
+    /// Bytes that were put into [`payload_buf`](Self::payload_buf) come first, so `input` may be empty. After a
+    /// close frame everything is consumed and ignored.
+    ///
+    /// # Errors
+    ///
+    /// The peer broke the protocol or a limit. The connection has to be failed: all further calls return the same.
+    ///
+    /// # Panics
+    ///
+    /// What [`payload_buf`](Self::payload_buf) returned was used for something else than appending to it.
+    pub fn decode(&mut self, input: &mut [u8]) -> Result<Decoded, Violation> {
+        let decoded = self.next_event(input);
+        if let Err(violation) = decoded {
+            self.end(State::Failed(violation));
+        }
+        decoded
+    }
+
+    /// The buffer to read into directly, while much of a message has arrived and much of its frame is missing.
+    ///
+    /// It takes no more than the rest of the frame, and no more than the message has already. The next call of
+    /// [`decode`](Self::decode), even of no input, deals with what was appended. While there is none, as at every
+    /// time when [`decode`](Self::decode) has left input over, what is read goes to [`decode`](Self::decode).
+    pub fn payload_buf(&mut self) -> Option<Limit<&mut Vec<u8>>> {
+        match (&self.state, &mut self.message) {
+            (State::Payload(frame), Some(message)) if !frame.opcode.is_control() => {
+                let room = message.reserve_for_reading(frame)?;
+                Some((&mut message.payload).limit(room))
+            }
+            _ => None,
+        }
+    }
+
+    /// The bytes of heap that the decoder holds.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        let message = self
+            .message
+            .as_ref()
+            .map_or(0, |message| message.payload.capacity());
+        message + self.control.capacity()
+    }
+
+    /// Whether a message has begun and not ended.
+    #[must_use]
+    pub const fn is_mid_message(&self) -> bool {
+        self.message.is_some()
+    }
+
+    fn next_event(&mut self, input: &mut [u8]) -> Result<Decoded, Violation> {
+        let mut consumed = 0;
+        loop {
+            let rest = &mut input[consumed..];
+            match &mut self.state {
+                State::Header(partial) => {
+                    let Some((header, size)) = partial.complete(rest)? else {
+                        break;
+                    };
+                    consumed += size;
+                    let frame = self.accept(&header)?;
+                    if let Some(message) = self.whole_message(&frame, &mut input[consumed..])? {
+                        consumed += frame.missing;
+                        let event = Some(Event::Message(message));
+                        return Ok(Decoded { consumed, event });
+                    }
+                    self.begin(frame);
+                }
+                State::Payload(frame) => {
+                    let frame = *frame;
+                    let (taken, event) = self.take_payload(frame, rest)?;
+                    consumed += taken;
+                    if event.is_some() || consumed == input.len() {
+                        return Ok(Decoded { consumed, event });
+                    }
+                }
+                State::Closed => break,
+                State::Failed(violation) => return Err(*violation),
+            }
+        }
+        let consumed = input.len();
+        Ok(Decoded {
+            consumed,
+            event: None,
+        })
+    }
+
+    /// Checks all that a header says, before a byte of its payload is looked at.
+    #[inline]
+    fn accept(&self, header: &Header) -> Result<Frame, Violation> {
+        self.check_reserved(header)?;
+        self.check_mask(header)?;
+        let missing = if header.opcode.is_control() {
+            self.check_control(header)?
+        } else {
+            self.check_sequence(header)?;
+            self.check_size(header)?
+        };
+        Ok(Frame {
+            fin: header.fin,
+            opcode: header.opcode,
+            mask: header.mask.map(Mask::new),
+            missing,
+        })
+    }
+
+    #[inline]
+    fn check_reserved(&self, header: &Header) -> Result<(), Violation> {
+        // Section 5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
+        if header.reserved != 0 {
+            return Err(Violation::ReservedBits);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn check_mask(&self, header: &Header) -> Result<(), Violation> {
+        match (self.role, header.mask) {
+            // Section 5.1: "The server MUST close the connection upon receiving a frame that is not masked."
+            (Role::Server, None) => Err(Violation::UnmaskedClientFrame),
+            // Section 5.1: "A client MUST close a connection if it detects a masked frame."
+            (Role::Client, Some(_)) => Err(Violation::MaskedServerFrame),
+            _ => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn check_control(&self, header: &Header) -> Result<usize, Violation> {
+        // Section 5.5: "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented."
+        if !header.fin {
+            return Err(Violation::FragmentedControl);
+        }
+        match usize::try_from(header.len) {
+            Ok(len) if len <= 125 => Ok(len),
+            _ => Err(Violation::ControlTooLong),
+        }
+    }
+
+    #[inline]
+    fn check_sequence(&self, header: &Header) -> Result<(), Violation> {
+        // Section 5.4: "A fragmented message consists of a single frame with the FIN bit clear and an opcode other
+        // than 0, followed by zero or more frames with the FIN bit clear and the opcode set to 0, and terminated by a
+        // single frame with the FIN bit set and an opcode of 0."
+        match (&self.message, header.opcode) {
+            (None, Opcode::Continuation) => Err(Violation::ContinuationWithoutStart),
+            (Some(message), Opcode::Continuation)
+                if message.frames >= self.limits.max_fragments =>
+            {
+                Err(Violation::TooManyFragments)
+            }
+            (None, _) | (Some(_), Opcode::Continuation) => Ok(()),
+            (Some(_), _) => Err(Violation::StartWithinMessage),
+        }
+    }
+
+    #[inline]
+    fn check_size(&self, header: &Header) -> Result<usize, Violation> {
+        // Section 10.4: "implementations that have implementation- and/or platform-specific limitations regarding the
+        // frame size or total message size after reassembly from multiple frames MUST protect themselves against
+        // exceeding those limits."
+        let max_message = self.limits.max_message_size;
+        let max_frame = self.limits.max_frame_size.unwrap_or(max_message);
+        let len = match usize::try_from(header.len) {
+            Ok(len) if len <= max_frame => len,
+            _ => return Err(Violation::FrameTooBig),
+        };
+        let so_far = self
+            .message
+            .as_ref()
+            .map_or(0, |message| message.payload.len());
+        if len > max_message - so_far {
+            return Err(Violation::MessageTooBig);
+        }
+        Ok(len)
+    }
+
+    /// The short way: a message in one frame that has arrived entirely is copied to where it stays.
+    #[inline]
+    fn whole_message(&self, frame: &Frame, input: &mut [u8]) -> Result<Option<Message>, Violation> {
+        if !frame.fin {
+            return Ok(None);
+        }
+        let Some(payload) = input.get_mut(..frame.missing) else {
+            return Ok(None);
+        };
+        match frame.opcode {
+            Opcode::Text => {
+                unmask(frame.mask, payload);
+                utf8::validate(payload)?;
+                let text = Text::from_validated(Box::<[u8]>::from(&*payload).into());
+                Ok(Some(Message::Text(text)))
+            }
+            Opcode::Binary => {
+                unmask(frame.mask, payload);
+                Ok(Some(Message::Binary(Box::<[u8]>::from(&*payload).into())))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The long way begins: the payload, or the message, comes in parts.
+    #[inline(never)]
+    fn begin(&mut self, frame: Frame) {
+        match (frame.opcode, &mut self.message) {
+            (Opcode::Text, _) => self.message = Some(Partial::text()),
+            (Opcode::Binary, _) => self.message = Some(Partial::binary()),
+            (Opcode::Continuation, Some(message)) => message.frames += 1,
+            _ => {}
+        }
+        self.state = State::Payload(frame);
+    }
+
+    /// Takes payload of `frame` from the front of `input`, and tells how much, and what it completed.
+    #[inline(never)]
+    fn take_payload(
+        &mut self,
+        mut frame: Frame,
+        input: &[u8],
+    ) -> Result<(usize, Option<Event>), Violation> {
+        let taken = match &mut self.message {
+            Some(message) if !frame.opcode.is_control() => message.append(&mut frame, input)?,
+            _ => append_control(&mut self.control, &mut frame, input),
+        };
+        if frame.missing > 0 {
+            self.state = State::Payload(frame);
+            return Ok((taken, None));
+        }
+        self.state = State::NEXT_FRAME;
+        Ok((taken, self.finish(&frame)?))
+    }
+
+    /// What a frame completed whose payload is there.
+    fn finish(&mut self, frame: &Frame) -> Result<Option<Event>, Violation> {
+        match frame.opcode {
+            Opcode::Ping => Ok(Some(Event::Ping(mem::take(&mut self.control).into()))),
+            Opcode::Pong => Ok(Some(Event::Pong(mem::take(&mut self.control).into()))),
+            Opcode::Close => {
+                let close = CloseFrame::parse(&self.control)?;
+                // Section 1.4: "after receiving a control frame indicating the connection should be closed, a peer
+                // discards any further data received."
+                self.end(State::Closed);
+                Ok(Some(Event::Close(close)))
+            }
+            Opcode::Continuation | Opcode::Text | Opcode::Binary if frame.fin => {
+                let message = self.message.take().map(Partial::finish).transpose()?;
+                Ok(message.map(Event::Message))
+            }
+            Opcode::Continuation | Opcode::Text | Opcode::Binary => Ok(None),
+        }
+    }
+
+    /// Nothing is decoded any more, so nothing is kept.
+    fn end(&mut self, state: State) {
+        self.state = state;
+        self.message = None;
+        self.control = Vec::new();
+    }
+}
+
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("role", &self.role)
+            .field("limits", &self.limits)
+            .field("is_mid_message", &self.is_mid_message())
+            .field("buffered", &self.buffered())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

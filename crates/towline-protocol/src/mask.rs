@@ -1,0 +1,72 @@
+//! Masking (RFC 6455 section 5.3): the same operation puts a mask on and takes it off.
+
+/// A masking key and how far into the payload it stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mask([u8; 4]);
+
+impl Mask {
+    /// The mask at the beginning of a payload.
+    pub(crate) const fn new(key: [u8; 4]) -> Self {
+        Self(key)
+    }
+
+    /// Masks or unmasks `data`, the next bytes of the payload.
+    ///
+    /// RFC 6455 section 5.3: "Octet i of the transformed data ("transformed-octet-i") is the XOR of octet i of the
+    /// original data ("original-octet-i") with octet at index i modulo 4 of the masking key".
+    #[inline]
+    pub(crate) fn apply(&mut self, data: &mut [u8]) {
+        let Self(key) = *self;
+        xor(data, key);
+        self.0 = std::array::from_fn(|i| key[(i + data.len()) % key.len()]);
+    }
+}
+
+/// XORs `data` with the repeated `key`, in blocks of a size that the compiler makes one vector instruction of.
+#[inline]
+fn xor(data: &mut [u8], key: [u8; 4]) {
+    let [a, b, c, d] = key;
+    let wide = [a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d];
+
+    let mut blocks = data.chunks_exact_mut(wide.len());
+    for block in &mut blocks {
+        for (byte, key) in block.iter_mut().zip(wide) {
+            *byte ^= key;
+        }
+    }
+    let mut words = blocks.into_remainder().chunks_exact_mut(key.len());
+    for word in &mut words {
+        for (byte, key) in word.iter_mut().zip(key) {
+            *byte ^= key;
+        }
+    }
+    for (byte, key) in words.into_remainder().iter_mut().zip(key) {
+        *byte ^= key;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_rfc(key: [u8; 4], data in vec(any::<u8>(), 0..200), pieces in vec(0..40_usize, 0..20)) {
+            let expected: Vec<u8> = data.iter().enumerate().map(|(i, byte)| byte ^ key[i % 4]).collect();
+
+            let mut masked = data;
+            let mut mask = Mask::new(key);
+            let mut rest = &mut masked[..];
+            for piece in pieces {
+                let (data, later) = rest.split_at_mut(piece.min(rest.len()));
+                mask.apply(data);
+                rest = later;
+            }
+            mask.apply(rest);
+            prop_assert_eq!(masked, expected);
+        }
+    }
+}

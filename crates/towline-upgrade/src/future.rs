@@ -1,0 +1,94 @@
+//! The response future: the inner future polled inline, until the endpoint accepts.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::Response;
+use hyper::rt::Executor;
+use pin_project_lite::pin_project;
+use towline_core::pipeline::{Accepted, Offer};
+
+use crate::body::UpgradeBody;
+use crate::pipeline::{Endpoint, Pipeline, Surroundings};
+
+pin_project! {
+    /// The future of [`Upgrade`](crate::Upgrade): the inner service's response, or the one that accepts a WebSocket.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<F, E> {
+        #[pin]
+        state: State<F, E>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[derive(Debug)]
+    enum State<F, E> {
+        Passed { #[pin] inner: F },
+        Offered { offered: Option<Offered<F, E>> },
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Offered<F, E> {
+    /// Boxed, so that it can move into the pipeline's task although it has been polled.
+    pub(crate) inner: Pin<Box<F>>,
+    pub(crate) offer: Offer,
+    pub(crate) executor: E,
+    pub(crate) surroundings: Surroundings,
+}
+
+impl<F, E> ResponseFuture<F, E> {
+    pub(crate) fn passed(inner: F) -> Self {
+        let state = State::Passed { inner };
+        Self { state }
+    }
+
+    pub(crate) fn offered(offered: Offered<F, E>) -> Self {
+        let offered = Some(offered);
+        let state = State::Offered { offered };
+        Self { state }
+    }
+}
+
+impl<F, E, B, Error> Future for ResponseFuture<F, E>
+where
+    F: Future<Output = Result<Response<B>, Error>> + Send + 'static,
+    E: Executor<Pipeline<F>>,
+{
+    type Output = Result<Response<UpgradeBody<B>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let slot = match self.project().state.project() {
+            StateProj::Passed { inner } => {
+                let response = ready!(inner.poll(cx));
+                return Poll::Ready(response.map(|response| response.map(UpgradeBody::new)));
+            }
+            StateProj::Offered { offered } => offered,
+        };
+        let Some(mut offered) = slot.take() else {
+            panic!("`ResponseFuture` polled after completion");
+        };
+        let (endpoint, accepted) = match offered.inner.as_mut().poll(cx) {
+            Poll::Pending => match offered.offer.poll_accepted(cx) {
+                Poll::Ready(accepted) => (Endpoint::Running(offered.inner), accepted),
+                Poll::Pending => {
+                    *slot = Some(offered);
+                    return Poll::Pending;
+                }
+            },
+            Poll::Ready(response) => match offered.offer.answer() {
+                Some(accepted) => (Endpoint::finished(&response), accepted),
+                None => {
+                    return Poll::Ready(response.map(|response| response.map(UpgradeBody::new)));
+                }
+            },
+        };
+        let Accepted { head, driver, .. } = accepted;
+        let pipeline = Pipeline::new(endpoint, driver, offered.surroundings);
+        offered.executor.execute(pipeline);
+        Poll::Ready(Ok(head.map(|()| UpgradeBody::empty())))
+    }
+}

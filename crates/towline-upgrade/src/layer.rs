@@ -1,0 +1,92 @@
+//! The layer and its settings.
+
+use std::time::Duration;
+
+use hyper_util::rt::TokioExecutor;
+use towline_core::Limits;
+use tower_layer::Layer;
+
+use crate::service::Upgrade;
+
+/// Offers a WebSocket to the inner service for every valid handshake, and keeps the request's pipeline alive until that
+/// socket closes.
+///
+/// See the [crate documentation](crate).
+#[derive(Clone, Debug)]
+#[must_use = "a layer does nothing until it is applied to a service"]
+pub struct UpgradeLayer<E = TokioExecutor> {
+    executor: E,
+    settings: Settings,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) endpoint_grace: Option<Duration>,
+}
+
+impl UpgradeLayer {
+    /// A layer with the default settings, whose pipelines run as tokio tasks.
+    pub fn new() -> Self {
+        let settings = Settings {
+            limits: Limits::default(),
+            handshake_timeout: Duration::from_secs(10),
+            endpoint_grace: Some(Duration::from_secs(30)),
+        };
+        Self {
+            executor: TokioExecutor::new(),
+            settings,
+        }
+    }
+}
+
+impl<E> UpgradeLayer<E> {
+    /// Runs pipelines on `executor`, an [`hyper::rt::Executor`] of [`Pipeline`](crate::Pipeline). Default: tokio's.
+    pub fn executor<T>(self, executor: T) -> UpgradeLayer<T> {
+        UpgradeLayer {
+            executor,
+            settings: self.settings,
+        }
+    }
+
+    /// The largest message that a socket receives, in bytes, inclusive; a larger one closes it with 1009. An endpoint
+    /// may set its own. Default: 1 MiB.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.settings.limits.max_message_size = bytes;
+        self
+    }
+
+    /// How long the server may take, once an endpoint has accepted, to write the response and hand over the connection.
+    /// After it `accept` fails. Default: 10 s.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.handshake_timeout = timeout;
+        self
+    }
+
+    /// How long the inner service may go on after its socket has closed, before its future is dropped. `None`: for
+    /// ever. Default: 30 s.
+    ///
+    /// It bounds how long an endpoint that waits for something else holds the permits of the layers around it.
+    pub fn endpoint_grace(mut self, grace: impl Into<Option<Duration>>) -> Self {
+        self.settings.endpoint_grace = grace.into();
+        self
+    }
+}
+
+impl Default for UpgradeLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S, E> Layer<S> for UpgradeLayer<E>
+where
+    E: Clone,
+{
+    type Service = Upgrade<S, E>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Upgrade::new(inner, self.executor.clone(), self.settings)
+    }
+}

@@ -1,0 +1,90 @@
+//! The upgrade layer: a request pipeline that stays alive until its WebSocket closes.
+//!
+//! hyper answers a handshake with 101 and drops the response future there and then, and with it every middleware
+//! around the endpoint, while the socket lives on in a task that no layer sees. [`UpgradeLayer`] moves the pipeline
+//! instead: when the endpoint accepts, the layer answers 101 by itself, and what is left of the inner service's future
+//! goes on in a task of its own, together with the driver of the socket.
+//!
+//! 1. A request that attempts no WebSocket handshake passes untouched.
+//! 2. An invalid handshake passes with a [`HandshakeError`](towline_core::HandshakeError) in its extensions, for an
+//!    endpoint that needs a socket to answer with.
+//! 3. A valid one passes with a [`WebSocketUpgrade`](towline_core::WebSocketUpgrade) in its extensions. If the endpoint
+//!    answers without accepting, its response is the response, and nothing was spawned. An inner service that
+//!    upgrades by itself, such as axum's own extractor, finds hyper's `OnUpgrade` where it always was.
+//! 4. When the endpoint accepts, the client gets its 101, on HTTP/2 its 200, at once, and every layer between this one
+//!    and the endpoint stays alive until the socket has closed: permits are held, guards and spans live, and code behind
+//!    `next` runs then.
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use http::{Request, Response};
+//! use towline_core::{Closed, WebSocketUpgrade};
+//! use towline_upgrade::UpgradeLayer;
+//! use tower::{ServiceBuilder, service_fn};
+//! # use tower::ServiceExt;
+//!
+//! async fn endpoint<B>(request: Request<B>) -> Result<Response<String>, Infallible> {
+//!     let upgrade = match WebSocketUpgrade::of(&request) {
+//!         Ok(upgrade) => upgrade,
+//!         Err(error) => return Ok(error.into()),
+//!     };
+//!     let served = upgrade.serve(|mut socket| async move {
+//!         while let Some(message) = socket.recv().await {
+//!             println!("{message:?}");
+//!         }
+//!     });
+//!     Ok(served.await.map_or_else(Response::from, Response::from))
+//! }
+//!
+//! let app = ServiceBuilder::new()
+//!     .layer(UpgradeLayer::new())
+//!     // A layer here lives as long as the socket does, and can read how it ended.
+//!     .map_response(|response: Response<String>| {
+//!         if let Some(closed) = response.extensions().get::<Closed>() {
+//!             println!("{closed}");
+//!         }
+//!         response
+//!     })
+//!     .service_fn(endpoint);
+//! # let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! # let response = rt.block_on(app.oneshot(Request::new(()))).unwrap();
+//! # assert_eq!(response.status(), 426);
+//! ```
+//!
+//! # Where to put it
+//!
+//! Layers *outside* see the handshake only: the response is theirs at once, which is right for a request timeout. Layers
+//! *inside* see the whole life of the socket: concurrency limits, spans, metrics, authentication with a guard. So the
+//! upgrade layer is the outermost one that wants to live, and a timeout must stay outside of it.
+//!
+//! The server must serve upgrades: `axum::serve` does, on hyper it takes `with_upgrades()`, on hyper-util
+//! `serve_connection_with_upgrades()`. For HTTP/2 it must also enable extended CONNECT (`enable_connect_protocol()`),
+//! and a router must let the method CONNECT through: in axum that is `any(endpoint)` instead of `get(endpoint)`.
+//!
+//! # Cancel safety
+//!
+//! Before the endpoint has accepted, dropping the response future, as hyper does when the client goes away, drops the
+//! inner future. After it, the pipeline's task goes on by itself.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `tracing` | the span that was current when the service was called stays with the pipeline; events for a panic, a failure and a dropped endpoint |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod layer;
+mod service;
+
+mod body;
+mod future;
+mod pipeline;
+mod trace;
+
+pub use self::body::UpgradeBody;
+pub use self::future::ResponseFuture;
+pub use self::layer::UpgradeLayer;
+pub use self::pipeline::Pipeline;
+pub use self::service::Upgrade;

@@ -1,0 +1,118 @@
+//! Tower middleware for WebSockets: the request pipeline stays alive until the socket closes.
+//!
+//! In a stack of tower layers a WebSocket is usually gone from sight at its 101: the middleware unwinds, and the socket
+//! lives on in a detached task. Limits do not count it, spans lose it, shutdown forgets it. Inside of an
+//! [`UpgradeLayer`] the middleware stays until the socket has closed:
+//!
+//! ```text
+//!       HTTP request                                  socket closed
+//!            │                                              ▲
+//!   ┌────────▼──────────────────────────────────────────────┴───┐
+//!   │ hyper, axum::serve        see 101 or 200, then are done   │
+//!   │ layers outside            see the handshake               │
+//!   │ ┌─ UpgradeLayer ────────────────────────────────────────┐ │
+//!   │ │ layers inside           live until the socket closes  │ │
+//!   │ │ ┌─ endpoint: upgrade.serve(|socket| …).await ───────┐ │ │
+//!   │ │ └───────────────────────────────────────────────────┘ │ │
+//!   │ └───────────────────────────────────────────────────────┘ │
+//!   └───────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! # A whole server
+//!
+//! A limit of a thousand *open sockets*, a span that lasts as long as its socket, and a line when it ends: all three are
+//! ordinary middleware.
+//!
+#![cfg_attr(
+    all(feature = "axum", feature = "upgrade"),
+    doc = r##"
+```no_run
+use axum::{Router, extract::Request, middleware, response::Response, routing::any};
+use towline::{AcceptError, Closed, SendError, UpgradeLayer, WebSocketUpgrade};
+use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer};
+use tower_http::trace::TraceLayer;
+
+async fn endpoint(upgrade: WebSocketUpgrade) -> Result<Closed, AcceptError> {
+    upgrade
+        .protocols(["chat.v2", "chat.v1"])
+        .serve(|mut socket| async move {
+            while let Some(message) = socket.recv().await {
+                socket.send(message).await?;
+            }
+            Ok::<_, SendError>(())
+        })
+        .await
+}
+
+async fn report(request: Request, next: middleware::Next) -> Response {
+    let response = next.run(request).await;
+    // Here the socket has closed.
+    if let Some(closed) = response.extensions().get::<Closed>() {
+        println!("{closed} after {:?}", closed.duration());
+    }
+    response
+}
+
+fn app() -> Router {
+    let layers = ServiceBuilder::new()
+        .layer(UpgradeLayer::new()) // outermost of those that are to live
+        .layer(GlobalConcurrencyLimitLayer::new(1000))
+        .layer(TraceLayer::new_for_http())
+        .layer(middleware::from_fn(report));
+    // `any`: a handshake is a GET over HTTP/1.1 and a CONNECT over HTTP/2.
+    Router::new().route("/ws", any(endpoint)).layer(layers)
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:5000").await?;
+    axum::serve(listener, app()).await
+}
+```
+"##
+)]
+//!
+//! # The pieces
+//!
+//! - [`UpgradeLayer`] checks the handshake, offers the endpoint a [`WebSocketUpgrade`], answers 101 (200 on HTTP/2) when
+//!   that is accepted, and keeps the pipeline alive in a task of its own.
+//! - [`WebSocketUpgrade`] is what an endpoint finds: in axum as an extractor, in any tower service by
+//!   [`WebSocketUpgrade::of`]. What can be refused is refused before the 101.
+//! - [`WebSocket`] is a handle. The driver behind it answers pings, runs the close handshake and writes what is queued,
+//!   whatever the endpoint is doing.
+//! - [`Closed`] tells how the socket ended. It is the endpoint's response, and it rides in that response's extensions for
+//!   the layers to read.
+//! - [`EchoService`] is the smallest endpoint there is.
+//!
+//! An endpoint may hand its socket to another task and await [`WebSocket::closed`]: the layers live until then.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! | --- | --- | --- |
+//! | `axum` | no | [`WebSocketUpgrade`] as an axum extractor, [`Closed`] and the errors as axum responses |
+//! | `echo` | yes | [`EchoService`] |
+//! | `tracing` | yes | the request's span stays with the pipeline; events for what goes wrong |
+//! | `upgrade` | yes | [`UpgradeLayer`] |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub use towline_core::*;
+
+#[cfg(feature = "echo")]
+#[cfg_attr(docsrs, doc(cfg(feature = "echo")))]
+#[doc(inline)]
+pub use towline_echo::EchoService;
+
+/// The upgrade layer and what it is made of.
+#[cfg(feature = "upgrade")]
+#[cfg_attr(docsrs, doc(cfg(feature = "upgrade")))]
+pub mod upgrade {
+    #[doc(inline)]
+    pub use towline_upgrade::*;
+}
+
+#[cfg(feature = "upgrade")]
+#[cfg_attr(docsrs, doc(cfg(feature = "upgrade")))]
+#[doc(inline)]
+pub use towline_upgrade::UpgradeLayer;

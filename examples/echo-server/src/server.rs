@@ -1,0 +1,80 @@
+//! The server: hyper-util's, which speaks HTTP/1.1 and HTTP/2 on one port.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::app::{App, app};
+use crate::cli::Options;
+
+/// What one WebSocket over HTTP/2 may send ahead of its endpoint, and how many there are on a connection. The
+/// connection's window has room for all of them, so that one that nobody reads does not stop its siblings.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const STREAMS: u32 = 200;
+
+/// Why the server does not run.
+#[derive(Debug)]
+pub(crate) enum Error {
+    Listen(SocketAddr, io::Error),
+    Serve(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::Serve(error) => write!(f, "cannot serve: {error}"),
+        }
+    }
+}
+
+/// Serves until Ctrl-C.
+pub(crate) async fn run(options: &Options) -> Result<(), Error> {
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|error| Error::Listen(options.listen, error))?;
+    let address = listener.local_addr().map_err(Error::Serve)?;
+    writeln!(io::stdout(), "listening on http://{address}").map_err(Error::Serve)?;
+
+    let app = app(&options.path);
+    tokio::select! {
+        () = accept(&listener, &app) => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Error::Serve),
+    }
+}
+
+async fn accept(listener: &TcpListener, app: &App) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(serve(stream, app.clone()));
+            }
+            Err(error) => {
+                eprintln!("echo-server: cannot accept a connection: {error}");
+                // Out of file descriptors, most likely: some will be closed.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, app: App) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http2()
+        .enable_connect_protocol()
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(STREAM_WINDOW * STREAMS);
+    let service = TowerToHyperService::new(app);
+    // A connection that breaks is its client's affair.
+    let _ = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .await;
+}

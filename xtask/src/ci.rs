@@ -1,0 +1,26 @@
+//! `cargo xtask ci`: all there is. `cargo xtask external`: the part of it that needs programs from outside.
+
+use crate::{browser, clients, programs, steps::Steps, test};
+
+/// Runs the tests, and when they pass the external part. A program that is missing is named before anything starts.
+pub(crate) fn run(steps: &mut Steps) -> Option<()> {
+    steps.run("programs", || programs::check(programs::ALL))?;
+    test::run(steps);
+    if steps.failed() {
+        return None;
+    }
+    try_external(steps)
+}
+
+/// Runs what needs programs from outside.
+pub(crate) fn external(steps: &mut Steps) -> Option<()> {
+    steps.run("programs", || programs::check(programs::ALL))?;
+    try_external(steps)
+}
+
+/// Runs each of the external tasks, also after one that failed.
+fn try_external(steps: &mut Steps) -> Option<()> {
+    let browser = browser::try_page(steps);
+    let clients = clients::try_all(steps);
+    browser.and(clients)
+}

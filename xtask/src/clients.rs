@@ -1,0 +1,94 @@
+//! `cargo xtask clients`: the servers tried with clients that are not ours.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use crate::{
+    cargo::{root, target_dir},
+    node, programs,
+    server::Server,
+    steps::{Result, Steps, execute, execute_within},
+};
+
+const WITHIN: Duration = Duration::from_secs(300);
+
+/// Looks for the programs it needs, then tries the clients.
+pub(crate) fn run(steps: &mut Steps) -> Option<()> {
+    steps.run("programs", || programs::check(programs::CLIENTS))?;
+    try_all(steps)
+}
+
+/// Tries every client, also after one that failed.
+pub(crate) fn try_all(steps: &mut Steps) -> Option<()> {
+    let node_packages = steps.run("node packages", node::packages);
+    let venv_python = steps.run("python venv", venv);
+
+    let echo = Server::echo(steps);
+    if let (Some(server), Some(())) = (&echo, node_packages) {
+        steps.run("clients: node http2", || {
+            execute_within(WITHIN, node::script("http2.mjs")?.arg(&server.url))
+        });
+    }
+    if let (Some(server), Some(python)) = (&echo, venv_python) {
+        steps.run("clients: python h2 + wsproto", || {
+            let (host, port) = server.host_and_port()?;
+            execute_within(
+                WITHIN,
+                Command::new(python)
+                    .arg(clients_dir().join("http2_wsproto.py"))
+                    .args([host, port])
+                    .current_dir(root())
+                    .stdin(Stdio::null()),
+            )
+        });
+    }
+    drop(echo);
+
+    node_packages?;
+    let server = Server::socketio(steps)?;
+    steps.run("clients: socket.io", || {
+        execute_within(WITHIN, node::script("socketio.mjs")?.arg(&server.url))
+    })
+}
+
+fn clients_dir() -> PathBuf {
+    root().join("xtask/clients")
+}
+
+/// The Python of a virtual environment with what `requirements.txt` names; made anew when that changed.
+fn venv() -> Result<PathBuf> {
+    let requirements = clients_dir().join("requirements.txt");
+    let wanted = fs::read_to_string(&requirements)
+        .map_err(|error| format!("cannot read {}: {error}", requirements.display()))?;
+
+    let dir = target_dir()?.join("venv");
+    let python = dir.join("bin/python");
+    let stamp = dir.join("installed-requirements.txt");
+    if python.exists() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        println!("{} is up to date", dir.display());
+        return Ok(python);
+    }
+
+    execute(
+        Command::new(programs::python()?)
+            .args(["-m", "venv", "--clear"])
+            .arg(&dir)
+            .stdin(Stdio::null()),
+    )?;
+    execute_within(
+        WITHIN,
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--no-input"])
+            .args(["--disable-pip-version-check", "--requirement"])
+            .arg(&requirements)
+            .stdin(Stdio::null()),
+    )?;
+    // Last, so that an install that broke off is done again.
+    fs::write(&stamp, wanted)
+        .map_err(|error| format!("cannot write {}: {error}", stamp.display()))?;
+    Ok(python)
+}

@@ -1,0 +1,99 @@
+//! The developer tasks of the workspace: `cargo xtask TASK`.
+//!
+//! A file a task. `test` needs nothing but cargo; what needs programs from outside is behind `ci`.
+#![allow(clippy::print_stdout, reason = "a command-line tool reports on stdout")]
+
+mod browser;
+mod ci;
+mod clients;
+mod test;
+mod tidy;
+
+mod cargo;
+mod node;
+mod programs;
+mod server;
+mod steps;
+
+use std::{env, process::ExitCode};
+
+use crate::steps::Steps;
+
+struct Task {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut Steps) -> Option<()>,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        name: "test",
+        about: "format, clippy, tests, doctests, docs, each feature alone, tidy; needs cargo only",
+        run: test::run,
+    },
+    Task {
+        name: "tidy",
+        about: "the rules of the tree that no compiler checks",
+        run: tidy::run,
+    },
+    Task {
+        name: "browser",
+        about: "the echo application's page in a headless Chromium, with screenshots",
+        run: browser::run,
+    },
+    Task {
+        name: "clients",
+        about: "clients that are not ours: Node, Python, socket.io",
+        run: clients::run,
+    },
+    Task {
+        name: "external",
+        about: "all that needs programs from outside: browser, clients",
+        run: ci::external,
+    },
+    Task {
+        name: "ci",
+        about: "test, then external",
+        run: ci::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let name = match args.as_slice() {
+        [] => "--help",
+        [name] => name.as_str(),
+        [_, extra, ..] => return bad_command_line(&format!("unexpected argument `{extra}`")),
+    };
+    if matches!(name, "-h" | "--help" | "help") {
+        println!("{}", usage());
+        return ExitCode::SUCCESS;
+    }
+    let Some(task) = TASKS.iter().find(|task| task.name == name) else {
+        return bad_command_line(&format!("there is no task `{name}`"));
+    };
+
+    let mut steps = Steps::new();
+    // What failed is in the steps; a task returns early only to skip what cannot go on.
+    let _ = (task.run)(&mut steps);
+    match steps.finish() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("xtask {name}: {failed}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bad_command_line(error: &str) -> ExitCode {
+    eprintln!("xtask: {error}\n\n{}", usage());
+    ExitCode::from(2)
+}
+
+fn usage() -> String {
+    let mut text = String::from("usage: cargo xtask TASK\n\ntasks:");
+    for Task { name, about, .. } in TASKS {
+        text.push_str(&format!("\n  {name:<10}{about}"));
+    }
+    text
+}
