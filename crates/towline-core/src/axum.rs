@@ -19,10 +19,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HandshakeError> {
         let protocol = parts.extensions.get().map(Protocol::as_str);
-        Self::find(
-            &parts.extensions,
-            handshake::Request::new(parts, protocol),
-        )
+        Self::find(&parts.extensions, handshake::Request::new(parts, protocol))
     }
 }
 

@@ -159,3 +159,60 @@ where
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn closed(by: ClosedBy, code: u16, reason: &str, version: Version) -> Closed {
+        Closed {
+            by,
+            code: code.into(),
+            reason: reason.to_owned(),
+            clean: true,
+            traffic: Traffic::default(),
+            duration: Duration::ZERO,
+            negotiated: Negotiated {
+                version,
+                protocol: None,
+            },
+        }
+    }
+
+    #[test]
+    fn it_is_the_response_that_accepted_the_socket() {
+        for (version, status) in [(Version::HTTP_11, 101), (Version::HTTP_2, 200)] {
+            let closed = closed(ClosedBy::Peer, 1001, "", version);
+            let response = Response::<String>::from(closed);
+            assert_eq!(response.status(), status);
+            assert!(response.headers().is_empty());
+            assert!(response.body().is_empty());
+            let closed = response.extensions().get::<Closed>().unwrap();
+            assert_eq!(closed.code(), CloseCode::GOING_AWAY);
+        }
+    }
+
+    #[test]
+    fn it_reads_as_a_sentence() {
+        let show = |by, code, reason| closed(by, code, reason, Version::HTTP_11).to_string();
+        let rows = [
+            (ClosedBy::Peer, 1005, "", "closed by the peer with 1005"),
+            (
+                ClosedBy::Endpoint,
+                4000,
+                "bye",
+                "closed by the endpoint with 4000: \"bye\"",
+            ),
+            (
+                ClosedBy::Violation(Violation::InvalidUtf8),
+                1007,
+                "",
+                "closed with 1007 because of invalid utf-8",
+            ),
+            (ClosedBy::Transport, 1006, "", "connection lost (1006)"),
+        ];
+        for (by, code, reason, expected) in rows {
+            assert_eq!(show(by, code, reason), expected);
+        }
+    }
+}

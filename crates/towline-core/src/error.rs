@@ -157,3 +157,44 @@ impl fmt::Display for SendError {
 }
 
 impl Error for SendError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_told_what_the_client_did() {
+        let response = Response::<String>::from(AcceptError::NoCommonProtocol);
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(*response.body(), AcceptError::NoCommonProtocol.to_string());
+    }
+
+    #[test]
+    fn the_client_is_not_told_what_the_server_did() {
+        let errors = [
+            AcceptError::AlreadyAccepted,
+            AcceptError::Answered,
+            AcceptError::Cancelled,
+            AcceptError::ProtocolNotOffered(ProtocolNotOffered("secret".to_owned())),
+            AcceptError::ReservedHeader(http::header::UPGRADE),
+            AcceptError::UpgradeFailed(UpgradeFailed::TimedOut),
+        ];
+        for error in errors {
+            let text = error.to_string();
+            let response = Response::<String>::from(error);
+            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            assert_eq!(response.body(), "the WebSocket could not be accepted");
+            assert_ne!(*response.body(), text);
+        }
+    }
+
+    #[test]
+    fn errors_name_what_to_do() {
+        let reserved = AcceptError::ReservedHeader(http::header::UPGRADE).to_string();
+        assert!(reserved.contains("upgrade"), "{reserved}");
+        let offered = AcceptError::from(ProtocolNotOffered("chat".to_owned())).to_string();
+        assert!(offered.contains("\"chat\""), "{offered}");
+        let late = AcceptError::UpgradeFailed(UpgradeFailed::TimedOut).to_string();
+        assert!(late.contains("`with_upgrades()`"), "{late}");
+    }
+}

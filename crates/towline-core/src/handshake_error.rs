@@ -124,3 +124,97 @@ where
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use InvalidHandshake as Invalid;
+
+    const HTTP: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
+
+    const UPGRADE_H1: &str = "sec-websocket-version: 13 | upgrade: websocket | connection: Upgrade";
+    const UPGRADE_H2: &str = "sec-websocket-version: 13";
+
+    #[test]
+    #[rustfmt::skip] // One row a line.
+    fn every_kind_has_its_status_and_headers_on_each_version() {
+        let not_upgradable = HandshakeErrorKind::NotUpgradable;
+        let no_layer = HandshakeErrorKind::NoUpgradeLayer;
+        let rows: [(HandshakeErrorKind, [(u16, &str); 2]); 13] = [
+            (Invalid::NotWebSocket.into(), [(426, UPGRADE_H1), (400, UPGRADE_H2)]),
+            (Invalid::HttpVersion.into(), [(426, UPGRADE_H1), (400, UPGRADE_H2)]),
+            (Invalid::Version.into(), [(426, UPGRADE_H1), (400, UPGRADE_H2)]),
+            (Invalid::Method.into(), [(405, "allow: GET"), (400, "")]),
+            (Invalid::Connection.into(), [(400, ""), (400, "")]),
+            (Invalid::Upgrade.into(), [(400, ""), (400, "")]),
+            (Invalid::Key.into(), [(400, ""), (400, "")]),
+            (Invalid::Body.into(), [(400, ""), (400, "")]),
+            (Invalid::Host.into(), [(400, ""), (400, "")]),
+            (Invalid::Protocol.into(), [(400, ""), (400, "")]),
+            (Invalid::Extensions.into(), [(400, ""), (400, "")]),
+            (not_upgradable, [(500, ""), (500, "")]),
+            (no_layer, [(500, ""), (500, "")]),
+        ];
+        for (kind, answers) in rows {
+            for (version, (status, headers)) in HTTP.into_iter().zip(answers) {
+                let error = HandshakeError::new(kind, version);
+                assert_eq!(error.status(), status, "{kind:?} over {version:?}");
+                assert_eq!(head(error), (status, headers.to_owned()), "{kind:?} over {version:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn http1_0_is_answered_as_http1_1() {
+        for kind in [Invalid::HttpVersion, Invalid::NotWebSocket] {
+            let error = HandshakeError::new(kind, Version::HTTP_10);
+            assert_eq!(head(error), (426, UPGRADE_H1.to_owned()));
+        }
+    }
+
+    #[test]
+    fn the_body_is_one_line_that_says_what_was_wrong() {
+        let rows: [(HandshakeErrorKind, &str); 8] = [
+            (Invalid::NotWebSocket.into(), "speaks WebSocket"),
+            (Invalid::Method.into(), "GET"),
+            (Invalid::Version.into(), "sec-websocket-version"),
+            (Invalid::Key.into(), "sec-websocket-key"),
+            (Invalid::Protocol.into(), "sec-websocket-protocol"),
+            (Invalid::Extensions.into(), "sec-websocket-extensions"),
+            (HandshakeErrorKind::NotUpgradable, "cannot upgrade"),
+            (HandshakeErrorKind::NoUpgradeLayer, "UpgradeLayer"),
+        ];
+        for (kind, part) in rows {
+            let error = HandshakeError::new(kind, Version::HTTP_11);
+            let response = Response::<String>::from(error);
+            assert_eq!(
+                response.headers()[CONTENT_TYPE],
+                "text/plain; charset=utf-8"
+            );
+            let body = response.body();
+            assert!(body.contains(part), "{kind:?}: {body}");
+            assert_eq!(body.lines().count(), 1, "{kind:?}: {body}");
+            assert_eq!(body, &error.to_string());
+        }
+    }
+
+    #[test]
+    fn the_response_carries_the_error() {
+        let error = HandshakeError::new(Invalid::Key, Version::HTTP_2);
+        let response = Response::<String>::from(error);
+        assert_eq!(response.extensions().get::<HandshakeError>(), Some(&error));
+        assert_eq!(error.kind(), HandshakeErrorKind::Invalid(Invalid::Key));
+    }
+
+    /// The status, and the headers but the body's in one line.
+    fn head(error: HandshakeError) -> (u16, String) {
+        let response = Response::<String>::from(error);
+        let headers = response.headers().iter();
+        let headers: Vec<_> = headers
+            .filter(|(name, _)| *name != CONTENT_TYPE)
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        (response.status().as_u16(), headers.join(" | "))
+    }
+}

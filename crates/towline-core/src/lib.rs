@@ -53,6 +53,7 @@ mod handshake_error;
 
 pub mod pipeline;
 
+mod connection;
 mod driver;
 mod outbox;
 mod scratch;

@@ -96,7 +96,10 @@ mod tests {
         while !outbox.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let count = outbox.slices(&mut slices);
-            let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
+            let bytes: Vec<u8> = slices[..count]
+                .iter()
+                .flat_map(|slice| slice.to_vec())
+                .collect();
             let taken = step.min(bytes.len());
             written.extend_from_slice(&bytes[..taken]);
             outbox.advance(taken);

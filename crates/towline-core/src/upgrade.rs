@@ -14,10 +14,10 @@ use towline_protocol::handshake::{self, InvalidHandshake};
 
 use crate::closed::Closed;
 use crate::error::AcceptError;
+use crate::handshake_error::{HandshakeError, HandshakeErrorKind};
 use crate::pipeline::Slot;
 use crate::trace;
 use crate::websocket::WebSocket;
-use crate::handshake_error::{HandshakeError, HandshakeErrorKind};
 
 /// A valid WebSocket handshake, offered to the endpoint.
 ///
@@ -107,9 +107,10 @@ impl WebSocketUpgrade {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let chosen = protocols
-            .into_iter()
-            .find(|ours| self.offered_protocols().any(|offered| offered == ours.as_ref()));
+        let chosen = protocols.into_iter().find(|ours| {
+            self.offered_protocols()
+                .any(|offered| offered == ours.as_ref())
+        });
         self.options.protocol = chosen.map(|name| name.as_ref().to_owned());
         self
     }

@@ -79,7 +79,11 @@ impl WebSocket {
         let mut message = Some(message.into());
         poll_fn(move |cx| {
             ready!(self.shared.poll_send_ready(cx))?;
-            Poll::Ready(message.take().map_or(Ok(()), |message| self.shared.push(message)))
+            Poll::Ready(
+                message
+                    .take()
+                    .map_or(Ok(()), |message| self.shared.push(message)),
+            )
         })
     }
 
@@ -116,7 +120,6 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// It may be dropped and called again.
-    #[must_use]
     pub fn closed(&self) -> WaitClosed {
         WaitClosed {
             shared: Arc::clone(&self.shared),

@@ -8,21 +8,23 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use towline::upgrade::UpgradeBody;
-use towline::{EchoService, HandshakeError, UpgradeLayer, WebSocketUpgrade};
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
+use towline::upgrade::UpgradeBody;
+use towline::{EchoService, HandshakeError, UpgradeLayer, WebSocketUpgrade};
+
+use crate::cli::Options;
 
 /// The whole application, for requests over any version of HTTP.
 pub(crate) type App =
     BoxCloneSyncService<Request<Incoming>, Response<UpgradeBody<Full<Bytes>>>, Infallible>;
 
-/// The application, with its endpoint at `path`.
-pub(crate) fn app(path: &str) -> App {
-    let site = Arc::new(Site::new(path));
+/// The application as the options want it.
+pub(crate) fn app(options: &Options) -> App {
+    let site = Arc::new(Site::new(&options.path));
     let routes = service_fn(move |request| route(Arc::clone(&site), request));
     let app = ServiceBuilder::new()
-        .layer(UpgradeLayer::new())
+        .layer(UpgradeLayer::new().max_message_size(options.max_message_size))
         .service(routes);
     BoxCloneSyncService::new(app)
 }

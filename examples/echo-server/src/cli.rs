@@ -20,6 +20,10 @@ pub(crate) struct Options {
     /// The path of the WebSocket endpoint; with `/` a handshake there gets the socket and anything else the page
     #[arg(long, value_name = "PATH", default_value = "/ws", value_parser = path)]
     pub(crate) path: String,
+
+    /// The largest message that is taken, such as `64KiB` or `16MiB`; a larger one closes its socket with 1009
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = size)]
+    pub(crate) max_message_size: usize,
 }
 
 fn path(value: &str) -> Result<String, String> {
@@ -30,6 +34,20 @@ fn path(value: &str) -> Result<String, String> {
     } else {
         Err("a path starts with / and has letters, digits and /-._~% in it".to_owned())
     }
+}
+
+fn size(value: &str) -> Result<usize, String> {
+    let number = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &value[number.len()..] {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let size = number.parse::<usize>().ok().zip(unit);
+    size.and_then(|(number, unit)| number.checked_mul(unit))
+        .ok_or_else(|| "a size is a whole number of B, KiB, MiB or GiB, such as 64KiB".to_owned())
 }
 
 /// Prints the help that was asked for, or one line that says what is wrong.
@@ -65,6 +83,20 @@ mod tests {
         let options = parse(&[]).unwrap();
         assert_eq!(options.listen, SocketAddr::from(([127, 0, 0, 1], 5000)));
         assert_eq!(options.path, "/ws");
+        assert_eq!(options.max_message_size, 1024 * 1024);
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (value, bytes) in [
+            ("0", 0),
+            ("7B", 7),
+            ("64KiB", 65_536),
+            ("16MiB", 16_777_216),
+        ] {
+            let options = parse(&["--max-message-size", value]).unwrap();
+            assert_eq!(options.max_message_size, bytes);
+        }
     }
 
     #[test]
@@ -75,6 +107,9 @@ mod tests {
             (["--path", "ws"], "ws"),
             (["--path", "/\"onload="], "onload"),
             (["--lisen", "x"], "--lisen"),
+            (["--max-message-size", "64kB"], "64kB"),
+            (["--max-message-size", "99999999999GiB"], "99999999999GiB"),
+            (["--max-message-size", "KiB"], "KiB"),
         ] {
             let error = parse(&arguments).unwrap_err();
             let line = error.lines().next().unwrap();

@@ -42,7 +42,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Error> {
     let address = listener.local_addr().map_err(Error::Serve)?;
     writeln!(io::stdout(), "listening on http://{address}").map_err(Error::Serve)?;
 
-    let app = app(&options.path);
+    let app = app(options);
     tokio::select! {
         () = accept(&listener, &app) => Ok(()),
         interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Error::Serve),

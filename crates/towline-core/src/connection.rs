@@ -1,0 +1,342 @@
+//! The connection of one socket: what is read from it, what is written to it, and how it ends.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+use tokio_util::io::poll_read_buf;
+use towline_protocol::{Decoded, Decoder, Event, Role};
+
+use crate::outbox::{MAX_SLICES, Outbox};
+use crate::scratch;
+use crate::shared::{Orders, Shared};
+use crate::timer::Timer;
+
+/// How long the endpoint may take to see the peer's Close, or a violation, before that is answered.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
+
+/// How long the peer may take to answer our Close, from the last byte that it took.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long, and after a violation how much, input is discarded so that the peer reads our Close before the end.
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+const DISCARD_BYTES: usize = 1024 * 1024;
+
+/// The connection is of no more use.
+pub(crate) struct Gone;
+
+impl From<io::Error> for Gone {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    io: TokioIo<Upgraded>,
+    decoder: Decoder,
+    input: Input,
+    /// The last read returned `Pending`.
+    read_blocked: bool,
+    /// What was read while the inbox was full.
+    undecoded: BytesMut,
+    writing: Outbox,
+    unflushed: bool,
+    output: Output,
+}
+
+#[derive(Debug)]
+enum Input {
+    Frames,
+    /// The peer's Close or a violation came: nothing more is decoded.
+    Over {
+        /// How much is discarded at the end, when our Close is written.
+        budget: usize,
+        /// When our Close goes out at the latest.
+        answer_by: Instant,
+        /// The endpoint's activity when that was last put off.
+        activity: u64,
+    },
+    /// Read for nothing but its end.
+    Discarded {
+        budget: usize,
+    },
+    Ended,
+}
+
+#[derive(Debug)]
+enum Output {
+    Frames,
+    /// Our Close is queued; the deadline moves with each byte written.
+    Closing {
+        deadline: Instant,
+    },
+    ShuttingDown {
+        deadline: Instant,
+    },
+    ShutDown {
+        deadline: Instant,
+    },
+}
+
+impl Input {
+    fn over(budget: usize) -> Self {
+        Self::Over {
+            budget,
+            answer_by: Instant::now() + CLOSE_GRACE,
+            activity: 0,
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(upgraded: Upgraded, shared: &Shared) -> Self {
+        Self {
+            io: TokioIo::new(upgraded),
+            decoder: Decoder::new(Role::Server, shared.limits),
+            input: Input::Frames,
+            read_blocked: false,
+            undecoded: BytesMut::new(),
+            writing: Outbox::default(),
+            unflushed: false,
+            output: Output::Frames,
+        }
+    }
+
+    /// Whether a read, or decoding what was read, might give something now if the inbox has room.
+    pub(crate) fn could_read(&self) -> bool {
+        match self.input {
+            Input::Frames => !self.undecoded.is_empty() || !self.read_blocked,
+            Input::Discarded { .. } => !self.read_blocked,
+            Input::Over { .. } | Input::Ended => false,
+        }
+    }
+
+    /// Takes what the inbox has room for, from one read at most.
+    pub(crate) fn read(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Result<usize, Gone> {
+        match self.input {
+            Input::Frames => {}
+            Input::Discarded { .. } => return self.discard(cx),
+            Input::Over { .. } | Input::Ended => return Ok(0),
+        }
+        if !shared.has_room() {
+            return Ok(0);
+        }
+        if !self.undecoded.is_empty() {
+            let mut undecoded = std::mem::take(&mut self.undecoded);
+            let taken = self.decode(&mut undecoded, shared);
+            undecoded.advance(taken);
+            if !undecoded.is_empty() {
+                self.undecoded = undecoded;
+            }
+            return Ok(taken);
+        }
+        let read = match self.decoder.payload_buf() {
+            Some(mut payload) => {
+                let read = poll_read_buf(Pin::new(&mut self.io), cx, &mut payload);
+                if let Poll::Ready(Ok(_)) = read {
+                    self.decode(&mut [], shared);
+                }
+                read
+            }
+            None => scratch::with(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                let read = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
+                let filled = buffer.filled_mut();
+                let taken = self.decode(filled, shared);
+                self.undecoded.extend_from_slice(&filled[taken..]);
+                read.map_ok(|()| filled.len())
+            }),
+        };
+        self.read_blocked = read.is_pending();
+        match read {
+            Poll::Pending => Ok(0),
+            // RFC 6455, 7.1.5: no Close frame was received, which is code 1006.
+            Poll::Ready(Ok(0)) => Err(Gone),
+            Poll::Ready(Ok(bytes)) => Ok(bytes),
+            Poll::Ready(Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// Decodes while there is room for more; how many bytes were used up.
+    fn decode(&mut self, bytes: &mut [u8], shared: &Shared) -> usize {
+        let mut taken = 0;
+        while matches!(self.input, Input::Frames) && shared.has_room() {
+            match self.decoder.decode(&mut bytes[taken..]) {
+                Ok(Decoded { consumed, event }) => {
+                    taken += consumed;
+                    let Some(event) = event else { break };
+                    self.handle(event, shared);
+                }
+                Err(violation) => {
+                    self.input = Input::over(DISCARD_BYTES);
+                    shared.refuse(violation);
+                }
+            }
+        }
+        match self.input {
+            Input::Frames => taken,
+            _ => bytes.len(),
+        }
+    }
+
+    fn handle(&mut self, event: Event, shared: &Shared) {
+        match event {
+            Event::Message(message) => shared.deliver(message),
+            Event::Ping(payload) => shared.ping(payload),
+            Event::Pong(_) => {}
+            Event::Close(frame) => {
+                self.input = Input::over(usize::MAX);
+                shared.peer_closed(frame.as_ref());
+            }
+        }
+    }
+
+    /// Reads for nothing but the end of the input.
+    fn discard(&mut self, cx: &mut Context<'_>) -> Result<usize, Gone> {
+        let Input::Discarded { budget } = &mut self.input else {
+            return Ok(0);
+        };
+        let read = scratch::with(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            let read = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
+            read.map_ok(|()| buffer.filled().len())
+        });
+        self.read_blocked = read.is_pending();
+        let Poll::Ready(read) = read else {
+            return Ok(0);
+        };
+        let bytes = read?;
+        match budget.checked_sub(bytes) {
+            Some(left) if bytes > 0 => *budget = left,
+            _ => self.input = Input::Ended,
+        }
+        Ok(bytes)
+    }
+
+    /// Writes what is queued and takes the connection towards its end.
+    pub(crate) fn write(
+        &mut self,
+        shared: &Shared,
+        timer: &mut Timer,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Gone> {
+        let overdue = self.answer_is_overdue(timer, cx);
+        let orders = shared.collect(&mut self.writing, overdue);
+        if orders.abort {
+            return Err(Gone);
+        }
+        self.note_progress(&orders);
+        if orders.close_queued && matches!(self.output, Output::Frames) {
+            self.output = Output::Closing {
+                deadline: Instant::now() + CLOSE_TIMEOUT,
+            };
+        }
+        let drained = self.write_queued(shared, cx)?;
+        if drained && matches!(self.output, Output::Closing { .. }) {
+            self.begin_shutdown();
+        }
+        if matches!(self.output, Output::ShuttingDown { .. }) {
+            if let Poll::Ready(result) = Pin::new(&mut self.io).poll_shutdown(cx) {
+                result?;
+                self.output = Output::ShutDown {
+                    deadline: Instant::now() + DISCARD_TIME,
+                };
+            }
+        }
+        if let (Output::ShutDown { .. }, Input::Ended) = (&self.output, &self.input) {
+            return Err(Gone);
+        }
+        match timer.poll(cx, self.deadline()) {
+            Poll::Ready(()) => Err(Gone),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Writes and flushes as much as the transport takes; whether nothing is left.
+    fn write_queued(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Result<bool, Gone> {
+        while !self.writing.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = self.writing.slices(&mut slices);
+            let io = Pin::new(&mut self.io);
+            match io.poll_write_vectored(cx, &slices[..count]) {
+                Poll::Ready(Ok(0)) => return Err(Gone),
+                Poll::Ready(Ok(written)) => {
+                    self.writing.advance(written);
+                    self.unflushed = true;
+                    if let Output::Closing { deadline } = &mut self.output {
+                        *deadline = Instant::now() + CLOSE_TIMEOUT;
+                    }
+                }
+                Poll::Ready(Err(error)) => return Err(error.into()),
+                Poll::Pending => break,
+            }
+        }
+        if self.unflushed {
+            // TLS and HTTP/2 hold bytes back until they are flushed.
+            if let Poll::Ready(result) = Pin::new(&mut self.io).poll_flush(cx) {
+                result?;
+                self.unflushed = false;
+            }
+        }
+        Ok(shared.written(self.writing.len(), self.unflushed))
+    }
+
+    /// Our Close is written. It was the last frame of the connection if nothing more of the peer's will be decoded.
+    fn begin_shutdown(&mut self) {
+        match self.input {
+            Input::Frames => return,
+            // RFC 6455, 7.1.1: a server closes first, by "TLS and TCP closes"; a connection that is dropped over unread
+            // input is reset, and the peer might lose our Close.
+            Input::Over { budget, .. } => self.input = Input::Discarded { budget },
+            Input::Discarded { .. } | Input::Ended => {}
+        }
+        self.read_blocked = false;
+        self.output = Output::ShuttingDown {
+            deadline: Instant::now() + CLOSE_TIMEOUT,
+        };
+    }
+
+    fn answer_is_overdue(&self, timer: &mut Timer, cx: &mut Context<'_>) -> bool {
+        match (&self.output, &self.input) {
+            (Output::Frames, Input::Over { answer_by, .. }) => {
+                timer.poll(cx, Some(*answer_by)).is_ready()
+            }
+            _ => false,
+        }
+    }
+
+    /// An endpoint that goes on taking and sending has more time to answer what came before the end of the input.
+    fn note_progress(&mut self, orders: &Orders) {
+        if let Input::Over {
+            answer_by,
+            activity,
+            ..
+        } = &mut self.input
+        {
+            if *activity != orders.activity {
+                *activity = orders.activity;
+                *answer_by = Instant::now() + CLOSE_GRACE;
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match (&self.output, &self.input) {
+            (Output::Frames, Input::Over { answer_by, .. }) => Some(*answer_by),
+            (Output::Frames, _) => None,
+            (
+                Output::Closing { deadline }
+                | Output::ShuttingDown { deadline }
+                | Output::ShutDown { deadline },
+                _,
+            ) => Some(*deadline),
+        }
+    }
+}

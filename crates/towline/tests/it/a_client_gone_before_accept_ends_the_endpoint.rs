@@ -1,0 +1,58 @@
+//! A client that goes away before the endpoint accepts takes the endpoint's future with it.
+
+use std::convert::Infallible;
+use std::future::pending;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{Request, Response};
+use http_body_util::Full;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tower::{ServiceBuilder, service_fn};
+use towline::{UpgradeLayer, WebSocketUpgrade};
+
+use crate::support::{EVERYWHERE, Guard, Http, NoBody, app, extended_connect, next, serve};
+
+#[tokio::test]
+async fn everywhere() {
+    for (server, http) in EVERYWHERE {
+        let (log, mut events) = mpsc::unbounded_channel();
+        let endpoint = service_fn(move |request: Request<NoBody>| {
+            let guard = Guard(log.clone(), "dropped");
+            log.send("called").unwrap();
+            async move {
+                let _guard = guard;
+                let _upgrade = WebSocketUpgrade::of(&request).unwrap();
+                pending::<()>().await;
+                Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+            }
+        });
+        let stack = ServiceBuilder::new()
+            .layer(UpgradeLayer::new())
+            .service(endpoint);
+        let address = serve(server, http, app(stack)).await;
+
+        match http {
+            Http::One => {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                let request = b"GET /ws HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+                stream.write_all(request).await.unwrap();
+                assert_eq!(next(&mut events).await, "called");
+                drop(stream);
+            }
+            Http::Two => {
+                let mut connecting = Box::pin(extended_connect(address));
+                tokio::select! {
+                    _ = &mut connecting => panic!("answered"),
+                    event = next(&mut events) => assert_eq!(event, "called"),
+                }
+                // A request dropped on HTTP/2 is reset: RST_STREAM.
+                assert!(connecting.now_or_never().is_none());
+            }
+        }
+        assert_eq!(next(&mut events).await, "dropped", "{server:?} {http:?}");
+    }
+}

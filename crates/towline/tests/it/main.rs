@@ -1,0 +1,17 @@
+//! Whole stacks over real TCP: raw hyper and `axum::serve`, HTTP/1.1 and HTTP/2, tungstenite as the client.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod support;
+
+mod a_client_gone_before_accept_ends_the_endpoint;
+mod a_frame_behind_the_handshake_is_not_lost;
+mod a_guard_drops_at_the_close;
+mod a_limit_counts_open_sockets;
+mod a_panic_closes_with_1011;
+mod a_server_without_upgrades_is_named;
+mod a_span_lasts_as_long_as_its_socket;
+mod an_inner_service_may_upgrade_by_itself;
+mod axum_middleware_runs_after_the_close;
+mod every_bad_handshake_has_its_answer;
+mod middleware_runs_after_the_close;
