@@ -190,7 +190,7 @@ impl Connection {
         match event {
             Event::Message(message) => shared.deliver(message),
             Event::Ping(payload) => shared.ping(payload),
-            Event::Pong(_) => {}
+            Event::Pong(payload) => shared.pong(&payload),
             Event::Close(frame) => {
                 self.input = Input::over(usize::MAX);
                 shared.peer_closed(frame.as_ref());

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use http::{HeaderName, Response, StatusCode};
+use towline_protocol::Message;
 use towline_protocol::handshake::ProtocolNotOffered;
 
 /// Why an upgrade was not accepted.
@@ -158,6 +159,61 @@ impl fmt::Display for SendError {
 
 impl Error for SendError {}
 
+/// Why a message was not queued at once; it comes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrySendError {
+    /// More than 64 KiB are queued. [`send`](crate::WebSocket::send) waits for room.
+    Full(Message),
+    /// The socket is closed, or its Close has been queued.
+    Closed(Message),
+}
+
+impl TrySendError {
+    /// The message that was not queued.
+    #[must_use]
+    pub fn into_message(self) -> Message {
+        match self {
+            Self::Full(message) | Self::Closed(message) => message,
+        }
+    }
+}
+
+impl fmt::Display for TrySendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => {
+                "too much is queued on the socket; wait with `send`, or drop the message"
+            }
+            Self::Closed(_) => "the socket is closed",
+        })
+    }
+}
+
+impl Error for TrySendError {}
+
+/// Why a ping has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PingError {
+    /// The socket is closed or closing.
+    Closed,
+    /// For 20 s nothing was read from the peer, because the endpoint takes no messages; its pong may have come.
+    NotReading,
+}
+
+impl fmt::Display for PingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the socket is closed",
+            Self::NotReading => {
+                "nothing is read from the peer because the endpoint takes no messages; call `recv` or `discard`"
+            }
+        })
+    }
+}
+
+impl Error for PingError {}
 #[cfg(test)]
 mod tests {
     use super::*;

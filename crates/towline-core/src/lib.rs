@@ -44,6 +44,9 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod control;
+mod receiver;
+mod sender;
 mod upgrade;
 mod websocket;
 
@@ -69,7 +72,10 @@ pub use towline_protocol::handshake::{InvalidHandshake, ProtocolNotOffered};
 pub use towline_protocol::{CloseCode, InvalidClose, Limits, Message, Text, Violation};
 
 pub use self::closed::{Closed, ClosedBy};
-pub use self::error::{AcceptError, SendError, UpgradeFailed};
+pub use self::control::{Control, WaitClosed};
+pub use self::error::{AcceptError, PingError, SendError, TrySendError, UpgradeFailed};
 pub use self::handshake_error::{HandshakeError, HandshakeErrorKind};
+pub use self::receiver::Receiver;
+pub use self::sender::Sender;
 pub use self::upgrade::{Accept, Outcome, WebSocketUpgrade};
-pub use self::websocket::{WaitClosed, WebSocket};
+pub use self::websocket::WebSocket;

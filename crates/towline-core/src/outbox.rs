@@ -32,19 +32,20 @@ impl Outbox {
         self.len == 0
     }
 
-    /// Queues one unfragmented frame.
-    pub(crate) fn push_frame(&mut self, opcode: Opcode, payload: Bytes) {
+    /// Queues one unfragmented frame; gives back a payload that was copied.
+    pub(crate) fn push_frame(&mut self, opcode: Opcode, payload: Bytes) -> Option<Bytes> {
         let before = self.tail.len();
         if payload.len() < BY_REFERENCE {
             encode_frame(&mut self.tail, opcode, &payload, None);
             self.len += self.tail.len() - before;
-            return;
+            return Some(payload);
         }
         self.tail
             .extend_from_slice(&encode_header(opcode, payload.len(), true, None));
         self.len += self.tail.len() - before + payload.len();
         self.pieces.push_back(self.tail.split().freeze());
         self.pieces.push_back(payload);
+        None
     }
 
     /// Queues a Close frame, empty for `None`.
@@ -96,13 +97,10 @@ mod tests {
         while !outbox.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let count = outbox.slices(&mut slices);
-            let bytes: Vec<u8> = slices[..count]
-                .iter()
-                .flat_map(|slice| slice.to_vec())
-                .collect();
-            let taken = step.min(bytes.len());
-            written.extend_from_slice(&bytes[..taken]);
-            outbox.advance(taken);
+            let before = written.len();
+            let bytes = slices[..count].iter().flat_map(|slice| slice.iter());
+            written.extend(bytes.take(step));
+            outbox.advance(written.len() - before);
         }
         written
     }

@@ -5,6 +5,7 @@
 
 mod close;
 mod inbox;
+mod pings;
 mod wakers;
 
 mod driver_side;
@@ -14,14 +15,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use towline_protocol::{CloseCode, CloseFrame, Limits};
+use towline_protocol::{CloseCode, CloseFrame, Limits, Message, Opcode};
 
 use self::close::{Close, Request, Seen};
 pub(crate) use self::driver_side::Orders;
 use self::inbox::Inbox;
+use self::pings::Pings;
 use self::wakers::{Wakers, Wakes};
 use crate::closed::{Closed, ClosedBy, Negotiated, Traffic};
-use crate::error::UpgradeFailed;
+use crate::error::{SendError, UpgradeFailed};
 use crate::outbox::Outbox;
 
 /// Above this many queued bytes, `send` waits.
@@ -50,9 +52,12 @@ struct State {
     unflushed: bool,
     /// The newest ping that no pong was queued for, for want of room.
     ping: Option<Bytes>,
+    pings: Pings,
+    /// How many futures of `send` wait for room.
+    sends_waiting: usize,
     close: Close,
-    /// The last owning handle is gone.
-    released: bool,
+    /// Nobody takes messages any more.
+    discarding: bool,
     aborted: bool,
     traffic: Traffic,
     wakers: Wakers,
@@ -78,8 +83,10 @@ impl Shared {
             writing: 0,
             unflushed: false,
             ping: None,
+            pings: Pings::default(),
+            sends_waiting: 0,
             close: Close::default(),
-            released: false,
+            discarding: false,
             aborted: false,
             traffic: Traffic::default(),
             wakers: Wakers::default(),
@@ -108,6 +115,28 @@ impl State {
         !self.is_closed() && !self.close.queued && self.close.requested.is_none() && !self.aborted
     }
 
+    /// Whether a message may be queued now.
+    fn room_to_send(&self) -> Result<bool, SendError> {
+        if self.accepts_messages() {
+            Ok(self.queued() <= HIGH_WATER)
+        } else {
+            Err(SendError::Closed)
+        }
+    }
+
+    /// Queues the message; what is left of it is to be dropped outside of the lock.
+    fn push(&mut self, message: &mut Option<Message>, wakes: &mut Wakes) -> Option<Bytes> {
+        let message = message.take()?;
+        self.traffic.messages_sent += 1;
+        self.traffic.bytes_sent += message.len() as u64;
+        let opcode = match message {
+            Message::Text(_) => Opcode::Text,
+            Message::Binary(_) => Opcode::Binary,
+        };
+        self.wakers.wake_driver(wakes);
+        self.outbox.push_frame(opcode, message.into_bytes())
+    }
+
     fn queued(&self) -> usize {
         self.outbox.len() + self.writing
     }
@@ -119,7 +148,7 @@ impl State {
 
     /// Whether what the peer still sends is of no use to anybody.
     fn discards(&self) -> bool {
-        self.released || self.close.queued || self.close.requested.is_some()
+        self.discarding || self.close.queued || self.close.requested.is_some()
     }
 
     fn has_room(&self) -> bool {
@@ -140,7 +169,7 @@ impl State {
             return;
         }
         if let Some(received) = &self.close.received {
-            let answered = self.queued() == 0 && self.wakers.send.is_none();
+            let answered = self.queued() == 0 && self.sends_waiting == 0;
             let due = match self.close.seen {
                 Seen::Yes => answered,
                 Seen::ThisRun => {

@@ -1,19 +1,21 @@
 //! The handle that an endpoint holds.
 
-use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::thread;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_core::Stream;
 use futures_sink::Sink;
 use http::Version;
-use towline_protocol::{CloseCode, CloseFrame, InvalidClose, Message};
+use towline_protocol::{CloseCode, InvalidClose, Message};
 
 use crate::closed::Closed;
-use crate::error::SendError;
-use crate::shared::{DONE, FAILED, Shared};
+use crate::control::{Control, WaitClosed};
+use crate::error::{PingError, SendError, TrySendError};
+use crate::receiver::Receiver;
+use crate::sender::Sender;
+use crate::shared::{DONE, Shared};
 
 /// An open WebSocket.
 ///
@@ -21,12 +23,14 @@ use crate::shared::{DONE, FAILED, Shared};
 /// noticing closes while the endpoint is busy. The handle may move to any other task. When it is dropped, the socket
 /// closes with 1000, or while the thread panics with 1011.
 ///
+/// [`split`](Self::split) makes a [`Receiver`], which owns the socket, and a [`Sender`], which may be cloned and keeps
+/// nothing open.
+///
 /// As a [`Stream`] it yields what [`recv`](Self::recv) yields; as a [`Sink`] it takes what [`send`](Self::send) takes.
 #[derive(Debug)]
 pub struct WebSocket {
-    shared: Arc<Shared>,
-    /// What the drop of this handle closes the socket with.
-    on_drop: CloseFrame,
+    sender: Sender,
+    receiver: Receiver,
 }
 
 impl WebSocket {
@@ -34,18 +38,18 @@ impl WebSocket {
     /// failed.
     pub(crate) fn accepted(shared: Arc<Shared>) -> Self {
         Self {
-            shared,
-            on_drop: FAILED,
+            sender: Sender::new(Arc::clone(&shared)),
+            receiver: Receiver::accepted(shared),
         }
     }
 
     pub(crate) fn opened(mut self) -> Self {
-        self.on_drop = DONE;
+        self.receiver.opened();
         self
     }
 
     pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
+        self.receiver.shared()
     }
 
     /// The next message, or `None` when there will be no more.
@@ -58,7 +62,7 @@ impl WebSocket {
     ///
     /// A dropped future has taken no message.
     pub fn recv(&mut self) -> impl Future<Output = Option<Message>> + Send + '_ {
-        poll_fn(|cx| self.shared.poll_recv(cx))
+        self.receiver.recv()
     }
 
     /// Queues a message, once no more than 64 KiB are queued.
@@ -73,18 +77,39 @@ impl WebSocket {
     ///
     /// A dropped future has queued the whole message or nothing.
     pub fn send(
-        &mut self,
+        &self,
         message: impl Into<Message>,
     ) -> impl Future<Output = Result<(), SendError>> + Send + '_ {
-        let mut message = Some(message.into());
-        poll_fn(move |cx| {
-            ready!(self.shared.poll_send_ready(cx))?;
-            Poll::Ready(
-                message
-                    .take()
-                    .map_or(Ok(()), |message| self.shared.push(message)),
-            )
-        })
+        self.sender.send(message)
+    }
+
+    /// Queues a message if no more than 64 KiB are queued.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`], which gives the message back.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
+        self.sender.try_send(message)
+    }
+
+    /// Waits until all that was queued is written and the transport flushed.
+    ///
+    /// Over HTTP/2 that means handed to hyper. See [`Sender::flush`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] when the connection went away before.
+    pub fn flush(&self) -> impl Future<Output = Result<(), SendError>> + Send + '_ {
+        self.sender.flush()
+    }
+
+    /// Pings the peer and resolves to the round-trip time. See [`Sender::ping`].
+    ///
+    /// # Errors
+    ///
+    /// [`PingError`].
+    pub fn ping(&self) -> impl Future<Output = Result<Duration, PingError>> + Send + '_ {
+        self.sender.ping()
     }
 
     /// Closes the socket with `code` and `reason` behind what is queued, and waits for its end.
@@ -106,8 +131,7 @@ impl WebSocket {
         code: impl Into<CloseCode>,
         reason: impl Into<String>,
     ) -> Result<Closed, InvalidClose> {
-        let frame = CloseFrame::new(code.into(), reason)?;
-        self.shared.close(frame);
+        self.control().close(code, reason)?;
         Ok(self.closed().await)
     }
 
@@ -121,26 +145,36 @@ impl WebSocket {
     ///
     /// It may be dropped and called again.
     pub fn closed(&self) -> WaitClosed {
-        WaitClosed {
-            shared: Arc::clone(&self.shared),
-        }
+        self.receiver.closed()
     }
 
     /// Drops the connection at once: no Close, and nothing that is queued goes out.
     pub fn abort(&self) {
-        self.shared.abort();
+        self.control().abort();
+    }
+
+    /// Separates sending from receiving.
+    #[must_use]
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.sender, self.receiver)
+    }
+
+    /// A handle that ends the socket from elsewhere and keeps nothing open.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.receiver.control()
     }
 
     /// The sub-protocol agreed on.
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
-        self.shared.negotiated.protocol.as_deref()
+        self.shared().negotiated.protocol.as_deref()
     }
 
     /// The version of HTTP that the handshake came over.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.shared.negotiated.version
+        self.shared().negotiated.version
     }
 }
 
@@ -148,7 +182,7 @@ impl Stream for WebSocket {
     type Item = Message;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.shared.poll_recv(cx)
+        self.shared().poll_recv(cx)
     }
 }
 
@@ -156,46 +190,20 @@ impl Sink<Message> for WebSocket {
     type Error = SendError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.shared.poll_send_ready(cx)
+        self.shared().poll_send_ready(cx)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-        self.shared.push(message)
+        self.shared().push(message)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.shared.poll_flushed(cx)
+        self.shared().poll_flushed(cx)
     }
 
     /// Closes with 1000 and waits for the end of the socket.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.shared.close(DONE);
-        self.shared.poll_closed(cx).map(|_| Ok(()))
-    }
-}
-
-impl Drop for WebSocket {
-    fn drop(&mut self) {
-        let frame = if thread::panicking() {
-            FAILED
-        } else {
-            self.on_drop.clone()
-        };
-        self.shared.release(frame);
-    }
-}
-
-/// The future of [`WebSocket::closed`].
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub struct WaitClosed {
-    pub(crate) shared: Arc<Shared>,
-}
-
-impl Future for WaitClosed {
-    type Output = Closed;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
-        self.shared.poll_closed(cx)
+        self.shared().close(DONE);
+        self.shared().poll_closed(cx).map(|_| Ok(()))
     }
 }

@@ -1,5 +1,6 @@
 //! Bytes to messages and control frames.
 
+mod accept;
 mod partial;
 
 use std::fmt;
@@ -10,7 +11,7 @@ use bytes::{BufMut, Bytes};
 
 use self::partial::{Partial, PartialHeader, append_control, unmask};
 use crate::close::CloseFrame;
-use crate::frame::{Header, Opcode};
+use crate::frame::Opcode;
 use crate::mask::Mask;
 use crate::message::{Message, Text};
 use crate::utf8;
@@ -96,8 +97,8 @@ pub struct Decoded {
 ///
 /// # Memory
 ///
-/// Between frames and messages a decoder owns no heap. Within one it holds at most twice the bytes that arrived of
-/// it; what a header declares reserves nothing.
+/// Between messages a decoder owns no heap. Within one it holds at most twice what has arrived of it, and up to 125
+/// bytes of a control frame; what a header declares reserves nothing.
 pub struct Decoder {
     role: Role,
     limits: Limits,
@@ -169,11 +170,12 @@ impl Decoder {
         decoded
     }
 
-    /// The buffer to read into directly, while much of a message has arrived and much of its frame is missing.
+    /// The buffer to read into directly, which saves copying: there is one while much of a message has arrived and
+    /// much of its frame is missing.
     ///
-    /// It takes no more than the rest of the frame, and no more than the message has already. The next call of
-    /// [`decode`](Self::decode), even of no input, deals with what was appended. While there is none, as at every
-    /// time when [`decode`](Self::decode) has left input over, what is read goes to [`decode`](Self::decode).
+    /// It takes no more than the rest of the frame, and about as much as the message has already. The next call of
+    /// [`decode`](Self::decode), be it without input, deals with what was appended. Where this is `None`, bytes that
+    /// are read go to [`decode`](Self::decode); so it is whenever that has just returned an event.
     pub fn payload_buf(&mut self) -> Option<Limit<&mut Vec<u8>>> {
         match (&self.state, &mut self.message) {
             (State::Payload(frame), Some(message)) if !frame.opcode.is_control() => {
@@ -230,127 +232,41 @@ impl Decoder {
                 State::Failed(violation) => return Err(*violation),
             }
         }
-        let consumed = input.len();
         Ok(Decoded {
-            consumed,
+            consumed: input.len(),
             event: None,
         })
-    }
-
-    /// Checks all that a header says, before a byte of its payload is looked at.
-    #[inline]
-    fn accept(&self, header: &Header) -> Result<Frame, Violation> {
-        self.check_reserved(header)?;
-        self.check_mask(header)?;
-        let missing = if header.opcode.is_control() {
-            self.check_control(header)?
-        } else {
-            self.check_sequence(header)?;
-            self.check_size(header)?
-        };
-        Ok(Frame {
-            fin: header.fin,
-            opcode: header.opcode,
-            mask: header.mask.map(Mask::new),
-            missing,
-        })
-    }
-
-    #[inline]
-    fn check_reserved(&self, header: &Header) -> Result<(), Violation> {
-        // Section 5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
-        if header.reserved != 0 {
-            return Err(Violation::ReservedBits);
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn check_mask(&self, header: &Header) -> Result<(), Violation> {
-        match (self.role, header.mask) {
-            // Section 5.1: "The server MUST close the connection upon receiving a frame that is not masked."
-            (Role::Server, None) => Err(Violation::UnmaskedClientFrame),
-            // Section 5.1: "A client MUST close a connection if it detects a masked frame."
-            (Role::Client, Some(_)) => Err(Violation::MaskedServerFrame),
-            _ => Ok(()),
-        }
-    }
-
-    #[inline]
-    fn check_control(&self, header: &Header) -> Result<usize, Violation> {
-        // Section 5.5: "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented."
-        if !header.fin {
-            return Err(Violation::FragmentedControl);
-        }
-        match usize::try_from(header.len) {
-            Ok(len) if len <= 125 => Ok(len),
-            _ => Err(Violation::ControlTooLong),
-        }
-    }
-
-    #[inline]
-    fn check_sequence(&self, header: &Header) -> Result<(), Violation> {
-        // Section 5.4: "A fragmented message consists of a single frame with the FIN bit clear and an opcode other
-        // than 0, followed by zero or more frames with the FIN bit clear and the opcode set to 0, and terminated by a
-        // single frame with the FIN bit set and an opcode of 0."
-        match (&self.message, header.opcode) {
-            (None, Opcode::Continuation) => Err(Violation::ContinuationWithoutStart),
-            (Some(message), Opcode::Continuation)
-                if message.frames >= self.limits.max_fragments =>
-            {
-                Err(Violation::TooManyFragments)
-            }
-            (None, _) | (Some(_), Opcode::Continuation) => Ok(()),
-            (Some(_), _) => Err(Violation::StartWithinMessage),
-        }
-    }
-
-    #[inline]
-    fn check_size(&self, header: &Header) -> Result<usize, Violation> {
-        // Section 10.4: "implementations that have implementation- and/or platform-specific limitations regarding the
-        // frame size or total message size after reassembly from multiple frames MUST protect themselves against
-        // exceeding those limits."
-        let max_message = self.limits.max_message_size;
-        let max_frame = self.limits.max_frame_size.unwrap_or(max_message);
-        let len = match usize::try_from(header.len) {
-            Ok(len) if len <= max_frame => len,
-            _ => return Err(Violation::FrameTooBig),
-        };
-        let so_far = self
-            .message
-            .as_ref()
-            .map_or(0, |message| message.payload.len());
-        if len > max_message - so_far {
-            return Err(Violation::MessageTooBig);
-        }
-        Ok(len)
     }
 
     /// The short way: a message in one frame that has arrived entirely is copied to where it stays.
     #[inline]
     fn whole_message(&self, frame: &Frame, input: &mut [u8]) -> Result<Option<Message>, Violation> {
-        if !frame.fin {
-            return Ok(None);
-        }
-        let Some(payload) = input.get_mut(..frame.missing) else {
-            return Ok(None);
+        let is_text = match frame.opcode {
+            Opcode::Text => true,
+            Opcode::Binary => false,
+            _ => return Ok(None),
         };
-        match frame.opcode {
-            Opcode::Text => {
-                unmask(frame.mask, payload);
-                utf8::validate(payload)?;
-                let text = Text::from_validated(Box::<[u8]>::from(&*payload).into());
-                Ok(Some(Message::Text(text)))
-            }
-            Opcode::Binary => {
-                unmask(frame.mask, payload);
-                Ok(Some(Message::Binary(Box::<[u8]>::from(&*payload).into())))
-            }
-            _ => Ok(None),
+        let payload = match input.get_mut(..frame.missing) {
+            Some(payload) if frame.fin => payload,
+            _ => return Ok(None),
+        };
+
+        unmask(frame.mask, payload);
+        if is_text {
+            utf8::validate(payload)?;
         }
+        // Through a box, which has no spare capacity for `Bytes` to look for.
+        let payload = Bytes::from(Box::from(&*payload));
+        Ok(Some(if is_text {
+            Message::Text(Text::from_validated(payload))
+        } else {
+            Message::Binary(payload)
+        }))
     }
 
     /// The long way begins: the payload, or the message, comes in parts.
+    ///
+    /// This and what follows is not inlined, to leave the registers to the short way.
     #[inline(never)]
     fn begin(&mut self, frame: Frame) {
         match (frame.opcode, &mut self.message) {

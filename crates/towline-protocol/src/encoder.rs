@@ -74,3 +74,57 @@ fn put_masked(dst: &mut impl BufMut, payload: &[u8], mut mask: Mask) {
         dst.put_slice(block);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::close::CloseCode;
+
+    #[test]
+    fn the_examples_of_the_rfc() {
+        let mut wire = Vec::new();
+        encode_frame(
+            &mut wire,
+            Opcode::Text,
+            b"Hello",
+            Some([0x37, 0xfa, 0x21, 0x3d]),
+        );
+        assert_eq!(wire, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+
+        assert_eq!(*encode_header(Opcode::Text, 3, false, None), *b"\x01\x03");
+        assert_eq!(
+            *encode_header(Opcode::Continuation, 2, true, None),
+            *b"\x80\x02"
+        );
+        assert_eq!(
+            *encode_header(Opcode::Binary, 256, true, None),
+            *b"\x82\x7e\x01\x00"
+        );
+    }
+
+    #[test]
+    fn a_long_payload_is_masked_throughout() {
+        let key = [1, 2, 3, 4];
+        let payload: Vec<u8> = (0..1500).map(|i| (i % 256) as u8).collect();
+        let mut wire = b"before".to_vec();
+        encode_frame(&mut wire, Opcode::Binary, &payload, Some(key));
+
+        let header = encode_header(Opcode::Binary, payload.len(), true, Some(key));
+        let masked: Vec<u8> = payload
+            .iter()
+            .enumerate()
+            .map(|(i, byte)| byte ^ key[i % 4])
+            .collect();
+        assert_eq!(wire, [b"before", &header[..], &masked].concat());
+    }
+
+    #[test]
+    fn close_frames() {
+        let close = CloseFrame::new(CloseCode::GOING_AWAY, "bye").unwrap();
+        let mut wire = Vec::new();
+        encode_close(&mut wire, Some(&close), None);
+        encode_close(&mut wire, Some(&close.reply()), None);
+        encode_close(&mut wire, None, None);
+        assert_eq!(wire, b"\x88\x05\x03\xe9bye\x88\x02\x03\xe9\x88\x00");
+    }
+}

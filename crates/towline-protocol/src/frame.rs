@@ -184,8 +184,44 @@ impl Deref for HeaderBytes {
     }
 }
 
-impl AsRef<[u8]> for HeaderBytes {
-    fn as_ref(&self) -> &[u8] {
-        self
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn header() -> impl Strategy<Value = Header> {
+        let opcode = proptest::sample::select(vec![0x0, 0x1, 0x2, 0x8, 0x9, 0xa]);
+        let len = prop_oneof![0..300_u64, 65_000..66_000_u64, 0..=u64::MAX >> 1];
+        let bits = (any::<bool>(), 0..8_u8, any::<Option<[u8; 4]>>());
+        (opcode, len, bits).prop_map(|(opcode, len, (fin, reserved, mask))| Header {
+            fin,
+            reserved: reserved << 4,
+            opcode: Opcode::from_bits(opcode).unwrap(),
+            mask,
+            len,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_reads_back_and_no_part_of_it_does(header in header(), payload: [u8; 3]) {
+            let bytes = header.encode();
+            for len in 0..bytes.len() {
+                prop_assert_eq!(Header::parse(&bytes[..len]), Ok(None));
+            }
+            let wire = [&bytes[..], &payload].concat();
+            prop_assert_eq!(Header::parse(&wire), Ok(Some((header, bytes.len()))));
+        }
+    }
+
+    #[test]
+    fn only_six_opcodes_are_known() {
+        for bits in 0..16 {
+            let opcode = Opcode::from_bits(bits);
+            assert_eq!(opcode.is_some(), matches!(bits, 0..=2 | 8..=10), "{bits}");
+            assert!(opcode.is_none_or(|opcode| opcode as u8 == bits));
+            assert!(opcode.is_none_or(|opcode| opcode.is_control() == (bits >= 8)));
+        }
     }
 }

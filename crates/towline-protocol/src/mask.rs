@@ -22,25 +22,28 @@ impl Mask {
     }
 }
 
-/// XORs `data` with the repeated `key`, in blocks of a size that the compiler makes one vector instruction of.
-#[inline]
+/// XORs `data` with the repeated `key`, in blocks of constant sizes, which the compiler makes vector instructions of.
+///
+/// Not inlined: within the decoder the compiler has no registers left for it to unroll the loop.
+#[inline(never)]
 fn xor(data: &mut [u8], key: [u8; 4]) {
     let [a, b, c, d] = key;
     let wide = [a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d];
 
     let mut blocks = data.chunks_exact_mut(wide.len());
     for block in &mut blocks {
-        for (byte, key) in block.iter_mut().zip(wide) {
-            *byte ^= key;
-        }
+        xor_block(block, wide);
     }
     let mut words = blocks.into_remainder().chunks_exact_mut(key.len());
     for word in &mut words {
-        for (byte, key) in word.iter_mut().zip(key) {
-            *byte ^= key;
-        }
+        xor_block(word, key);
     }
-    for (byte, key) in words.into_remainder().iter_mut().zip(key) {
+    xor_block(words.into_remainder(), key);
+}
+
+#[inline]
+fn xor_block<const N: usize>(block: &mut [u8], key: [u8; N]) {
+    for (byte, key) in block.iter_mut().zip(key) {
         *byte ^= key;
     }
 }

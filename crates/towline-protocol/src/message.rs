@@ -150,7 +150,7 @@ impl Text {
 
     /// The text as a string.
     ///
-    /// Reads the whole text: it is validated again, with SIMD instructions at tens of gigabytes a second. Call it
+    /// Reads the whole text: it is validated again, by SIMD instructions at gigabytes a second. Call it
     /// once and keep the `&str`; to pass a text on, [`as_bytes`](Self::as_bytes) or the `Text` itself will do.
     #[must_use]
     #[allow(

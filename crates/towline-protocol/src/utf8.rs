@@ -7,25 +7,16 @@ pub(crate) struct InvalidUtf8;
 /// Checks a whole text.
 #[inline]
 pub(crate) fn validate(bytes: &[u8]) -> Result<(), InvalidUtf8> {
-    // Most messages are short and ASCII: seeing that is cheaper than a call.
-    if is_short_ascii(bytes) {
-        return Ok(());
-    }
-    simdutf8::basic::from_utf8(bytes).map_err(|_| InvalidUtf8)?;
-    Ok(())
-}
-
-/// Not `<[u8]>::is_ascii`, which is made for long ones.
-#[inline]
-fn is_short_ascii(bytes: &[u8]) -> bool {
+    // Below this length simdutf8 has no SIMD to offer, and most messages are short and ASCII.
     const SHORT: usize = 64;
 
-    let words = bytes.chunks_exact(8);
-    let tail = words.remainder();
-    bytes.len() <= SHORT
-        && words
-            .chain([tail])
-            .all(|word| word.iter().fold(0, |all, byte| all | byte) < 0x80)
+    if bytes.len() < SHORT && bytes.is_ascii() {
+        return Ok(());
+    }
+    match simdutf8::basic::from_utf8(bytes) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(InvalidUtf8),
+    }
 }
 
 /// Checks a text that arrives in pieces, cut anywhere. The first byte that makes it invalid is refused at once.

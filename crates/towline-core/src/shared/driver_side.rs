@@ -99,6 +99,15 @@ impl Shared {
         });
     }
 
+    /// A pong from the peer, asked for or not.
+    pub(crate) fn pong(&self, payload: &[u8]) {
+        self.with(|state, wakes| {
+            if state.pings.pong(payload, Instant::now) {
+                state.wakers.wake_send(wakes);
+            }
+        });
+    }
+
     /// The peer's Close. It is answered when the endpoint has seen what came before it.
     pub(crate) fn peer_closed(&self, frame: Option<&CloseFrame>) {
         let (code, reason) = match frame {
@@ -129,6 +138,7 @@ impl Shared {
             state.close.first.get_or_insert(first);
             state.close.received = Some(received);
             state.wakers.wake_recv(wakes);
+            state.wakers.wake_send(wakes);
         });
     }
 
@@ -150,6 +160,11 @@ impl Shared {
     pub(crate) fn collect(&self, writing: &mut Outbox, overdue: bool) -> Orders {
         self.with(|state, _| {
             state.wakers.poked = false;
+            if !state.close.queued {
+                if let Some(ping) = state.pings.next(Instant::now) {
+                    state.outbox.push_frame(Opcode::Ping, ping);
+                }
+            }
             state.queue_close(overdue);
             if writing.is_empty() && !state.outbox.is_empty() {
                 *writing = mem::take(&mut state.outbox);

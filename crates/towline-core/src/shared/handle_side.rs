@@ -1,13 +1,13 @@
 //! What a handle does with the state.
 
-use std::mem;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use towline_protocol::{CloseFrame, Message, Opcode};
+use towline_protocol::{CloseFrame, Message};
 
-use super::{HIGH_WATER, Phase, Shared};
+use super::{Phase, Shared, wakers};
 use crate::closed::Closed;
-use crate::error::{SendError, UpgradeFailed};
+use crate::error::{PingError, SendError, UpgradeFailed};
 
 impl Shared {
     /// Ready when the connection is the socket's.
@@ -46,48 +46,109 @@ impl Shared {
 
     /// Ready while no more than the high-water mark is queued.
     pub(crate) fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.with(|state, wakes| {
-            if !state.accepts_messages() {
-                return Poll::Ready(Err(SendError::Closed));
+        self.with(|state, _| match state.room_to_send() {
+            Ok(true) => Poll::Ready(Ok(())),
+            Ok(false) => {
+                wakers::register(&mut state.wakers.send, cx);
+                Poll::Pending
             }
-            if state.queued() <= HIGH_WATER {
-                return Poll::Ready(Ok(()));
-            }
-            wakes.register(&mut state.wakers.send, cx);
-            Poll::Pending
+            Err(error) => Poll::Ready(Err(error)),
         })
     }
 
     /// Queues a message, whatever is queued already.
     pub(crate) fn push(&self, message: Message) -> Result<(), SendError> {
-        self.with(|state, wakes| {
-            if !state.accepts_messages() {
-                return Err(SendError::Closed);
+        let mut message = Some(message);
+        let (pushed, _sent) = self.with(|state, wakes| {
+            let pushed = state.room_to_send().map(drop);
+            let sent = pushed.is_ok().then(|| state.push(&mut message, wakes));
+            (pushed, sent)
+        });
+        pushed
+    }
+
+    /// Queues the message if it can: `Ok(false)` while more than the high-water mark is queued, and then, if there is
+    /// a context, its waker is called when that has changed.
+    pub(crate) fn try_push(
+        &self,
+        message: &mut Option<Message>,
+        cx: Option<&mut Context<'_>>,
+    ) -> Result<bool, SendError> {
+        let (pushed, _sent) = self.with(|state, wakes| match (state.room_to_send(), cx) {
+            (Ok(true), _) => (Ok(true), state.push(message, wakes)),
+            (Ok(false), Some(cx)) => {
+                wakers::register(&mut state.wakers.send, cx);
+                (Ok(false), None)
             }
-            state.traffic.messages_sent += 1;
-            state.traffic.bytes_sent += message.len() as u64;
-            let opcode = match message {
-                Message::Text(_) => Opcode::Text,
-                Message::Binary(_) => Opcode::Binary,
-            };
-            state.outbox.push_frame(opcode, message.into_bytes());
-            state.wakers.wake_driver(wakes);
-            Ok(())
-        })
+            (refused, _) => (refused, None),
+        });
+        pushed
+    }
+
+    /// A future of `send` waits, or no longer does.
+    pub(crate) fn wait_to_send(&self, waits: bool) {
+        self.with(|state, wakes| {
+            if waits {
+                state.sends_waiting += 1;
+            } else {
+                state.sends_waiting -= 1;
+                state.wakers.wake_driver(wakes);
+            }
+        });
     }
 
     /// Ready when all that was queued is written and flushed.
     pub(crate) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.with(|state, wakes| {
+        self.with(|state, _| {
             if state.is_drained() {
                 return Poll::Ready(Ok(()));
             }
             if state.is_closed() {
                 return Poll::Ready(Err(SendError::Closed));
             }
-            wakes.register(&mut state.wakers.send, cx);
+            wakers::register(&mut state.wakers.send, cx);
             Poll::Pending
         })
+    }
+
+    /// Asks for a ping of the peer, and gives the number of its turn.
+    pub(crate) fn ask_ping(&self) -> Result<u64, PingError> {
+        self.with(|state, wakes| {
+            if !state.accepts_messages() || state.close.received.is_some() {
+                return Err(PingError::Closed);
+            }
+            let turn = state.pings.ask();
+            state.wakers.wake_driver(wakes);
+            Ok(turn)
+        })
+    }
+
+    /// Ready with the round-trip time when the ping of this turn was answered.
+    pub(crate) fn poll_pong(
+        &self,
+        turn: u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Duration, PingError>> {
+        self.with(|state, _| {
+            if let Some(round_trip) = state.pings.answered(turn) {
+                return Poll::Ready(Ok(round_trip));
+            }
+            if state.is_closed() || state.close.received.is_some() {
+                return Poll::Ready(Err(PingError::Closed));
+            }
+            wakers::register(&mut state.wakers.send, cx);
+            Poll::Pending
+        })
+    }
+
+    /// From here on data is dropped as it comes.
+    pub(crate) fn discard(&self) {
+        let dropped = self.with(|state, wakes| {
+            state.discarding = true;
+            state.wakers.wake_driver(wakes);
+            state.inbox.clear()
+        });
+        drop(dropped);
     }
 
     /// Asks for a Close behind what is queued. The first one stands.
@@ -98,9 +159,9 @@ impl Shared {
     /// The owning handle is gone: the socket closes with `frame`, and what it would still have received is dropped.
     pub(crate) fn release(&self, frame: CloseFrame) {
         let dropped = self.with(|state, wakes| {
-            state.released = true;
+            state.discarding = true;
             state.request_close(frame, true, wakes);
-            mem::take(&mut state.inbox)
+            state.inbox.clear()
         });
         drop(dropped);
     }
@@ -118,10 +179,7 @@ impl Shared {
             // Nobody was given a handle to a socket whose upgrade failed.
             Phase::Upgrading | Phase::Failed(_) => Poll::Pending,
             Phase::Open { .. } => {
-                let waiting = &mut state.wakers.closed;
-                if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                    waiting.push(cx.waker().clone());
-                }
+                wakers::register(&mut state.wakers.closed, cx);
                 Poll::Pending
             }
         })

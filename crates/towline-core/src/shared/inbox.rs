@@ -1,6 +1,7 @@
 //! Messages that were received and not yet taken.
 
 use std::collections::VecDeque;
+use std::mem;
 
 use towline_protocol::Message;
 
@@ -35,5 +36,11 @@ impl Inbox {
             self.messages = VecDeque::new();
         }
         Some(message)
+    }
+
+    /// Takes all there is out, to be dropped elsewhere.
+    pub(super) fn clear(&mut self) -> VecDeque<Message> {
+        self.bytes = 0;
+        mem::take(&mut self.messages)
     }
 }

@@ -1,12 +1,14 @@
 //! Who waits for what, and how a wake is saved.
 
+use std::mem;
 use std::task::{Context, Waker};
 
 #[derive(Debug, Default)]
 pub(super) struct Wakers {
     pub(super) driver: Option<Waker>,
     pub(super) recv: Option<Waker>,
-    pub(super) send: Option<Waker>,
+    /// Of `send`, `flush` and `ping`, in any number of tasks.
+    pub(super) send: Vec<Waker>,
     pub(super) closed: Vec<Waker>,
     /// The driver is in `poll`: it will look at the state again, so nobody needs to wake it.
     pub(super) running: bool,
@@ -40,32 +42,33 @@ impl Wakers {
         }
     }
 
+    /// A waker of the driver's own task stays where it is.
     pub(super) fn wake_recv(&mut self, wakes: &mut Wakes) {
-        let waker = self.recv.take();
-        self.wake_endpoint(waker, wakes);
+        if let Some(waker) = self.recv.take() {
+            self.recv = self.wake_endpoint(waker, wakes);
+        }
     }
 
     pub(super) fn wake_send(&mut self, wakes: &mut Wakes) {
-        let waker = self.send.take();
-        self.wake_endpoint(waker, wakes);
+        for waker in mem::take(&mut self.send) {
+            let own = self.wake_endpoint(waker, wakes);
+            wakes.replaced.extend(own);
+        }
     }
 
     pub(super) fn wake_closed(&mut self, wakes: &mut Wakes) {
         wakes.wake.append(&mut self.closed);
     }
 
-    /// Saves the wake of an endpoint that the running driver polls anyway.
-    fn wake_endpoint(&mut self, waker: Option<Waker>, wakes: &mut Wakes) {
-        let Some(waker) = waker else { return };
-        let same_task = self
-            .driver
-            .as_ref()
-            .is_some_and(|driver| driver.will_wake(&waker));
-        if self.running && same_task {
+    /// Saves the wake of an endpoint that the running driver polls anyway, and gives its waker back.
+    fn wake_endpoint(&mut self, waker: Waker, wakes: &mut Wakes) -> Option<Waker> {
+        let driver = self.driver.as_ref();
+        if self.running && driver.is_some_and(|driver| driver.will_wake(&waker)) {
             self.endpoint_ready = true;
-        } else {
-            wakes.wake.push(waker);
+            return Some(waker);
         }
+        wakes.wake.push(waker);
+        None
     }
 }
 
@@ -77,5 +80,12 @@ impl Wakes {
         {
             self.replaced.extend(slot.replace(cx.waker().clone()));
         }
+    }
+}
+
+/// Adds a waker to those of several tasks.
+pub(super) fn register(waiting: &mut Vec<Waker>, cx: &mut Context<'_>) {
+    if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+        waiting.push(cx.waker().clone());
     }
 }

@@ -346,7 +346,7 @@ fn close_is_the_last_event() {
 #[test]
 fn bad_text_is_refused_before_it_ends() {
     // Autobahn 6.4: a code point past U+10FFFF. The fourth byte of it never comes.
-    let text = [&"κόσμε".as_bytes()[..], b"\xf4\x90"].concat();
+    let text = ["κόσμε".as_bytes(), b"\xf4\x90"].concat();
     let masked = frame(0x81, &[&text[..], &[0; 100]].concat());
 
     let mut decoder = server(1 << 20);

@@ -1,0 +1,75 @@
+//! Ending a socket from elsewhere, and waiting for its end.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use towline_protocol::{CloseCode, CloseFrame, InvalidClose};
+
+use crate::closed::Closed;
+use crate::shared::Shared;
+
+/// Ends a WebSocket from outside of its endpoint: a token was revoked, an operator wants it gone.
+///
+/// It may be cloned, and it is weak: it keeps no socket open, and does nothing to one that has ended.
+#[derive(Clone, Debug)]
+pub struct Control {
+    shared: Arc<Shared>,
+}
+
+impl Control {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Closes the socket with `code` and `reason` behind what is queued. The first close of a socket stands.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidClose`], as for [`WebSocket::close`](crate::WebSocket::close); nothing is queued then.
+    pub fn close(
+        &self,
+        code: impl Into<CloseCode>,
+        reason: impl Into<String>,
+    ) -> Result<(), InvalidClose> {
+        let frame = CloseFrame::new(code.into(), reason)?;
+        self.shared.close(frame);
+        Ok(())
+    }
+
+    /// Drops the connection at once: no Close, and nothing that is queued goes out.
+    pub fn abort(&self) {
+        self.shared.abort();
+    }
+
+    /// Waits for the end of the socket.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped and called again.
+    pub fn closed(&self) -> WaitClosed {
+        WaitClosed::new(Arc::clone(&self.shared))
+    }
+}
+
+/// The future of [`WebSocket::closed`](crate::WebSocket::closed). It keeps nothing open.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct WaitClosed {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl WaitClosed {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+impl Future for WaitClosed {
+    type Output = Closed;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
+        self.shared.poll_closed(cx)
+    }
+}

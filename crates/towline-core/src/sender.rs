@@ -1,0 +1,151 @@
+//! The sending half of a socket.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::sleep;
+use towline_protocol::Message;
+
+use crate::control::Control;
+use crate::error::{PingError, SendError, TrySendError};
+use crate::shared::Shared;
+
+/// How long nothing may be read before a ping without a pong says so.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Sends over a WebSocket; made by [`WebSocket::split`](crate::WebSocket::split).
+///
+/// It may be cloned, and it is weak: one left in a registry keeps no socket open. After the end of the socket it only
+/// gives errors.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    shared: Arc<Shared>,
+}
+
+impl Sender {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Queues a message, once no more than 64 KiB are queued.
+    ///
+    /// The message goes out whatever the endpoint does next: nothing needs to be flushed.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] when this side has closed or the connection is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future has queued the whole message or nothing.
+    pub fn send(
+        &self,
+        message: impl Into<Message>,
+    ) -> impl Future<Output = Result<(), SendError>> + Send + '_ {
+        SendMessage {
+            shared: &self.shared,
+            message: Some(message.into()),
+            waits: false,
+        }
+    }
+
+    /// Queues a message if no more than 64 KiB are queued.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`], which gives the message back.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
+        let mut message = Some(message.into());
+        let pushed = self.shared.try_push(&mut message, None);
+        match (pushed, message) {
+            (Ok(false), Some(message)) => Err(TrySendError::Full(message)),
+            (Err(_), Some(message)) => Err(TrySendError::Closed(message)),
+            (_, None) | (Ok(true), _) => Ok(()),
+        }
+    }
+
+    /// Waits until all that was queued, by whomever, is written and the transport flushed.
+    ///
+    /// Over HTTP/2 that means handed to hyper. Not needed for messages to go out.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] when the connection went away before.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped and called again.
+    pub fn flush(&self) -> impl Future<Output = Result<(), SendError>> + Send + '_ {
+        poll_fn(|cx| self.shared.poll_flushed(cx))
+    }
+
+    /// Pings the peer and resolves to the round-trip time, counted from the ping's place in the queue.
+    ///
+    /// One ping is under way at a time; callers that ask meanwhile share the next one. The future waits as long as the
+    /// socket is open: put a timeout around it to learn of a dead peer.
+    ///
+    /// # Errors
+    ///
+    /// [`PingError::Closed`] when the socket ends first; [`PingError::NotReading`] when the endpoint takes no messages,
+    /// so that the pong could not be seen for 20 s.
+    ///
+    /// # Cancel safety
+    ///
+    /// The ping goes out once the future was polled; dropped, it only does not tell.
+    pub async fn ping(&self) -> Result<Duration, PingError> {
+        let turn = self.shared.ask_ping()?;
+        let pong = poll_fn(|cx| self.shared.poll_pong(turn, cx));
+        let stopped = async {
+            loop {
+                sleep(PING_TIMEOUT).await;
+                if !self.shared.has_room() {
+                    return PingError::NotReading;
+                }
+            }
+        };
+        tokio::select! {
+            round_trip = pong => round_trip,
+            error = stopped => Err(error),
+        }
+    }
+
+    /// A handle that ends the socket.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control::new(Arc::clone(&self.shared))
+    }
+}
+
+struct SendMessage<'a> {
+    shared: &'a Shared,
+    message: Option<Message>,
+    /// Counted among those that wait for room.
+    waits: bool,
+}
+
+impl Future for SendMessage<'_> {
+    type Output = Result<(), SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let this = &mut *self;
+        if this.shared.try_push(&mut this.message, Some(cx))? {
+            return Poll::Ready(Ok(()));
+        }
+        if !this.waits {
+            this.waits = true;
+            this.shared.wait_to_send(true);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for SendMessage<'_> {
+    fn drop(&mut self) {
+        if self.waits {
+            self.shared.wait_to_send(false);
+        }
+    }
+}
