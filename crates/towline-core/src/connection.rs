@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 use towline_protocol::{Decoded, Decoder, Event, Role};
 
+use crate::io::Io;
 use crate::outbox::{MAX_SLICES, Outbox};
 use crate::scratch;
 use crate::shared::{Orders, Shared};
@@ -39,7 +39,7 @@ impl From<io::Error> for Gone {
 
 #[derive(Debug)]
 pub(crate) struct Connection {
-    io: TokioIo<Upgraded>,
+    io: Io,
     decoder: Decoder,
     input: Input,
     /// The last read returned `Pending`.
@@ -97,12 +97,13 @@ impl Input {
 
 impl Connection {
     pub(crate) fn new(upgraded: Upgraded, shared: &Shared) -> Self {
+        let (io, already_read) = Io::new(upgraded);
         Self {
-            io: TokioIo::new(upgraded),
+            io,
             decoder: Decoder::new(Role::Server, shared.limits),
             input: Input::Frames,
             read_blocked: false,
-            undecoded: BytesMut::new(),
+            undecoded: already_read.into(),
             writing: Outbox::default(),
             unflushed: false,
             output: Output::Frames,

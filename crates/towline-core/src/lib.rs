@@ -58,6 +58,7 @@ pub mod pipeline;
 
 mod connection;
 mod driver;
+mod io;
 mod outbox;
 mod scratch;
 mod shared;
