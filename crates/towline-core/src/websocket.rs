@@ -76,8 +76,10 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// A dropped future has queued the whole message or nothing.
+    // `&mut self`, or `SinkExt::send`, which may be dropped with its message queued, would shadow this one where the
+    // socket is borrowed; likewise `flush`.
     pub fn send(
-        &self,
+        &mut self,
         message: impl Into<Message>,
     ) -> impl Future<Output = Result<(), SendError>> + Send + '_ {
         self.sender.send(message)
@@ -99,7 +101,7 @@ impl WebSocket {
     /// # Errors
     ///
     /// [`SendError::Closed`] when the connection went away before.
-    pub fn flush(&self) -> impl Future<Output = Result<(), SendError>> + Send + '_ {
+    pub fn flush(&mut self) -> impl Future<Output = Result<(), SendError>> + Send + '_ {
         self.sender.flush()
     }
 

@@ -15,3 +15,6 @@ mod an_inner_service_may_upgrade_by_itself;
 mod axum_middleware_runs_after_the_close;
 mod every_bad_handshake_has_its_answer;
 mod middleware_runs_after_the_close;
+mod no_wake_up_is_lost;
+mod no_wake_up_is_lost_at_random;
+mod the_driver_works_while_the_endpoint_does_not;

@@ -29,6 +29,10 @@ use tower_service::Service;
 /// Longer than anything takes: what runs into it hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
+/// A good opening handshake.
+pub(crate) const HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
 pub(crate) type NoBody = Empty<Bytes>;
 pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 

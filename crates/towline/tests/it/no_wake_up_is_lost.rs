@@ -1,0 +1,130 @@
+//! Driver and endpoint share a task, and neither sleeps while the other waits for it.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use http::{Request, Response};
+use http_body_util::Full;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::yield_now;
+use tokio::time::sleep;
+use tokio_tungstenite::tungstenite::Message;
+use tower::{ServiceBuilder, service_fn};
+use towline::{EchoService, Outcome, UpgradeLayer, WebSocket, WebSocketUpgrade};
+
+use crate::support::{App, EVERYWHERE, Http, NoBody, Server, app, connect, serve, within};
+
+/// An application whose endpoint is `endpoint`.
+fn serving<F, R>(endpoint: fn(WebSocket) -> F) -> App
+where
+    F: Future<Output = R> + Send + 'static,
+    R: Outcome + 'static,
+{
+    let service = service_fn(move |request: Request<NoBody>| async move {
+        let upgrade = WebSocketUpgrade::of(&request).unwrap();
+        let closed = upgrade.serve(endpoint).await.unwrap();
+        Ok::<_, Infallible>(Response::<Full<Bytes>>::from(closed))
+    });
+    let layers = ServiceBuilder::new().layer(UpgradeLayer::new());
+    app(layers.service(service))
+}
+
+fn echo() -> App {
+    let layers = ServiceBuilder::new().layer(UpgradeLayer::new());
+    app(layers.service(EchoService::new()))
+}
+
+/// The server's writes block, its endpoint waits for room, its reads stop: all three have to come back.
+#[tokio::test]
+async fn a_client_that_reads_a_second_late_gets_everything() {
+    const MESSAGES: usize = 200;
+    const SIZE: usize = 70_000;
+
+    for (server, http) in EVERYWHERE {
+        let address = serve(server, http, echo()).await;
+        let (mut sink, mut stream) = connect(http, address).await.socket.split();
+        let sending = tokio::spawn(async move {
+            for index in 0..MESSAGES {
+                let payload = vec![index as u8; SIZE];
+                sink.send(Message::binary(payload)).await.unwrap();
+            }
+            sink
+        });
+        sleep(Duration::from_secs(1)).await;
+        for index in 0..MESSAGES {
+            let message = within(stream.next()).await.unwrap().unwrap();
+            assert_eq!(message.into_data(), vec![index as u8; SIZE]);
+        }
+        drop(within(sending).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_sleeps_between_receives_gets_both_messages_of_a_packet() {
+    async fn endpoint(mut socket: WebSocket) {
+        while let Some(message) = socket.recv().await {
+            sleep(Duration::from_millis(20)).await;
+            socket.send(message).await.unwrap();
+        }
+    }
+    for (server, http) in EVERYWHERE {
+        let address = serve(server, http, serving(endpoint)).await;
+        let mut client = connect(http, address).await;
+        for text in ["one", "two"] {
+            client.socket.feed(Message::text(text)).await.unwrap();
+        }
+        client.socket.flush().await.unwrap();
+        assert_eq!(client.recv().await, "one");
+        assert_eq!(client.recv().await, "two");
+        client.close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_spins_on_receive_does_not_starve_the_writes() {
+    async fn endpoint(mut socket: WebSocket) {
+        let (sender, mut receiver) = {
+            socket.send("spinning").await.unwrap();
+            socket.split()
+        };
+        loop {
+            match receiver.recv().now_or_never() {
+                Some(Some(message)) => sender.send(message).await.unwrap(),
+                Some(None) => return,
+                // Ready again at once: the task never waits.
+                None => yield_now().await,
+            }
+        }
+    }
+    for (server, http) in EVERYWHERE {
+        let address = serve(server, http, serving(endpoint)).await;
+        let mut client = connect(http, address).await;
+        assert_eq!(client.recv().await, "spinning");
+        client.echo("still written").await;
+        client.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_message_with_a_close_behind_it_is_answered_before_the_close() {
+    /// "Hello", and Close 1000, both masked with the key of RFC 6455 section 5.7.
+    const FRAMES: &[u8] =
+        b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x88\x82\x37\xfa\x21\x3d\x34\x12";
+
+    for server in [Server::Hyper, Server::Axum] {
+        let address = serve(server, Http::One, echo()).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut packet = crate::support::HANDSHAKE.to_vec();
+        packet.extend_from_slice(FRAMES);
+        stream.write_all(&packet).await.unwrap();
+        let mut answer = Vec::new();
+        within(stream.read_to_end(&mut answer)).await.unwrap();
+        assert!(
+            answer.ends_with(b"\r\n\r\n\x81\x05Hello\x88\x02\x03\xe8"),
+            "{answer:?}"
+        );
+    }
+}
