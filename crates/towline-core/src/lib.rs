@@ -40,6 +40,7 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `axum` | `WebSocketUpgrade` as an axum extractor; `Closed` and the errors as axum responses |
+//! | `test-util` | `test_util`: a tungstenite client for any tower service, in memory |
 //! | `tracing` | an event when an upgrade fails or an endpoint does |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -66,6 +67,9 @@ mod timer;
 
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub mod test_util;
 mod trace;
 
 pub use towline_protocol::handshake;

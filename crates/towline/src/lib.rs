@@ -92,6 +92,7 @@ async fn main() -> std::io::Result<()> {
 //! | --- | --- | --- |
 //! | `axum` | no | [`WebSocketUpgrade`] as an axum extractor, [`Closed`] and the errors as axum responses |
 //! | `echo` | yes | [`EchoService`] |
+//! | `test-util` | no | `test_util`: a tungstenite client for any stack, in memory, to test with |
 //! | `tracing` | yes | the request's span stays with the pipeline; events for what goes wrong |
 //! | `upgrade` | yes | [`UpgradeLayer`] |
 

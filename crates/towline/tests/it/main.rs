@@ -11,6 +11,7 @@ mod a_limit_counts_open_sockets;
 mod a_panic_closes_with_1011;
 mod a_server_without_upgrades_is_named;
 mod a_span_lasts_as_long_as_its_socket;
+mod a_stack_is_tested_in_memory;
 mod an_inner_service_may_upgrade_by_itself;
 mod axum_middleware_runs_after_the_close;
 mod every_bad_handshake_has_its_answer;
