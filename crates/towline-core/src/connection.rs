@@ -24,6 +24,9 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// How long the peer may take to answer our Close, from the last byte that it took.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How much is read, at most, before the endpoint has its turn.
+const READ_AHEAD: usize = 64 * 1024;
+
 /// How long, and after a violation how much, input is discarded so that the peer reads our Close before the end.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 const DISCARD_BYTES: usize = 1024 * 1024;
@@ -42,6 +45,8 @@ pub(crate) struct Connection {
     io: Io,
     decoder: Decoder,
     input: Input,
+    /// The inbox had room when it was last asked.
+    room: bool,
     /// The last read returned `Pending`.
     read_blocked: bool,
     /// What was read while the inbox was full.
@@ -102,6 +107,7 @@ impl Connection {
             io,
             decoder: Decoder::new(Role::Server, shared.limits),
             input: Input::Frames,
+            room: true,
             read_blocked: false,
             undecoded: already_read.into(),
             writing: Outbox::default(),
@@ -119,16 +125,24 @@ impl Connection {
         }
     }
 
-    /// Takes what the inbox has room for, from one read at most.
+    /// Takes what the inbox has room for and the transport has, or most of it; how many bytes that was.
     pub(crate) fn read(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Result<usize, Gone> {
-        match self.input {
-            Input::Frames => {}
-            Input::Discarded { .. } => return self.discard(cx),
-            Input::Over { .. } | Input::Ended => return Ok(0),
+        if let Input::Discarded { .. } = self.input {
+            return self.discard(cx);
         }
-        if !shared.has_room() {
-            return Ok(0);
+        let mut bytes = 0;
+        self.room = shared.has_room();
+        while bytes < READ_AHEAD && self.room && matches!(self.input, Input::Frames) {
+            let Poll::Ready(read) = self.read_once(shared, cx)? else {
+                break;
+            };
+            bytes += read;
         }
+        Ok(bytes)
+    }
+
+    /// Decodes what was read before, or what one read gives now.
+    fn read_once(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Result<Poll<usize>, Gone> {
         if !self.undecoded.is_empty() {
             let mut undecoded = std::mem::take(&mut self.undecoded);
             let taken = self.decode(&mut undecoded, shared);
@@ -136,7 +150,7 @@ impl Connection {
             if !undecoded.is_empty() {
                 self.undecoded = undecoded;
             }
-            return Ok(taken);
+            return Ok(Poll::Ready(taken));
         }
         let read = match self.decoder.payload_buf() {
             Some(mut payload) => {
@@ -157,10 +171,10 @@ impl Connection {
         };
         self.read_blocked = read.is_pending();
         match read {
-            Poll::Pending => Ok(0),
+            Poll::Pending => Ok(Poll::Pending),
             // RFC 6455, 7.1.5: no Close frame was received, which is code 1006.
             Poll::Ready(Ok(0)) => Err(Gone),
-            Poll::Ready(Ok(bytes)) => Ok(bytes),
+            Poll::Ready(Ok(bytes)) => Ok(Poll::Ready(bytes)),
             Poll::Ready(Err(error)) => Err(error.into()),
         }
     }
@@ -168,7 +182,7 @@ impl Connection {
     /// Decodes while there is room for more; how many bytes were used up.
     fn decode(&mut self, bytes: &mut [u8], shared: &Shared) -> usize {
         let mut taken = 0;
-        while matches!(self.input, Input::Frames) && shared.has_room() {
+        while self.room && matches!(self.input, Input::Frames) {
             match self.decoder.decode(&mut bytes[taken..]) {
                 Ok(Decoded { consumed, event }) => {
                     taken += consumed;
@@ -189,7 +203,7 @@ impl Connection {
 
     fn handle(&mut self, event: Event, shared: &Shared) {
         match event {
-            Event::Message(message) => shared.deliver(message),
+            Event::Message(message) => self.room = shared.deliver(message),
             Event::Ping(payload) => shared.ping(payload),
             Event::Pong(payload) => shared.pong(&payload),
             Event::Close(frame) => {
@@ -239,7 +253,11 @@ impl Connection {
                 deadline: Instant::now() + CLOSE_TIMEOUT,
             };
         }
-        let drained = self.write_queued(shared, cx)?;
+        let drained = if self.writing.is_empty() && !self.unflushed {
+            orders.drained
+        } else {
+            self.write_queued(shared, cx)?
+        };
         if drained && matches!(self.output, Output::Closing { .. }) {
             self.begin_shutdown();
         }

@@ -17,6 +17,8 @@ use crate::outbox::Outbox;
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     pub(crate) abort: bool,
+    /// Nothing is left to write.
+    pub(crate) drained: bool,
     /// Our Close is queued, now or before.
     pub(crate) close_queued: bool,
     /// A count that moves while the endpoint takes and sends messages.
@@ -66,19 +68,19 @@ impl Shared {
         self.with(|state, _| state.has_room())
     }
 
-    /// A message from the peer. It is dropped when nobody will take it.
-    pub(crate) fn deliver(&self, message: Message) {
-        let dropped = self.with(|state, wakes| {
+    /// A message from the peer, dropped when nobody will take it; whether there is room for more.
+    pub(crate) fn deliver(&self, message: Message) -> bool {
+        let (room, _dropped) = self.with(|state, wakes| {
             state.traffic.messages_received += 1;
             state.traffic.bytes_received += message.len() as u64;
             if state.discards() {
-                return Some(message);
+                return (true, Some(message));
             }
             state.inbox.push(message);
             state.wakers.wake_recv(wakes);
-            None
+            (state.inbox.has_room(), None)
         });
-        drop(dropped);
+        room
     }
 
     /// A ping from the peer: its pong is queued, or when too much is, stands in line as the newest.
@@ -172,6 +174,7 @@ impl Shared {
             }
             Orders {
                 abort: state.aborted,
+                drained: state.is_drained(),
                 close_queued: state.close.queued,
                 activity: state.traffic.messages_sent + state.inbox.taken,
             }
