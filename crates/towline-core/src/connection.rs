@@ -267,6 +267,8 @@ impl Connection {
                 self.output = Output::ShutDown {
                     deadline: Instant::now() + DISCARD_TIME,
                 };
+                // The rest is the transport's: no layer and no permit waits for the peer to hang up.
+                shared.ended();
             }
         }
         if let (Output::ShutDown { .. }, Input::Ended) = (&self.output, &self.input) {

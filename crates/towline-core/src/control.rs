@@ -12,7 +12,7 @@ use crate::shared::Shared;
 
 /// Ends a WebSocket from outside of its endpoint: a token was revoked, an operator wants it gone.
 ///
-/// It may be cloned, and it is weak: it keeps no socket open, and does nothing to one that has ended.
+/// It may be cloned, and it owns nothing: it keeps no socket open, and does nothing to one that has ended.
 #[derive(Clone, Debug)]
 pub struct Control {
     shared: Arc<Shared>,

@@ -160,9 +160,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        if !matches!(self.stage, Stage::Ended) {
-            self.shared.ended();
-        }
+        self.shared.abandon();
     }
 }
 

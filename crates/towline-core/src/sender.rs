@@ -18,8 +18,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Sends over a WebSocket; made by [`WebSocket::split`](crate::WebSocket::split).
 ///
-/// It may be cloned, and it is weak: one left in a registry keeps no socket open. After the end of the socket it only
-/// gives errors.
+/// It may be cloned, and it owns nothing: one left in a registry keeps no socket open. After the end of the socket it only
+/// gives errors, and holds some hundred bytes until it is dropped; [`is_closed`](Self::is_closed) tells.
 #[derive(Clone, Debug)]
 pub struct Sender {
     shared: Arc<Shared>,
@@ -53,6 +53,8 @@ impl Sender {
     }
 
     /// Queues a message if no more than 64 KiB are queued.
+    ///
+    /// A loop that only does this never lets the driver write, and fills any socket: yield in it.
     ///
     /// # Errors
     ///
@@ -110,6 +112,12 @@ impl Sender {
             round_trip = pong => round_trip,
             error = stopped => Err(error),
         }
+    }
+
+    /// Whether sending is over: the socket has closed, or its Close is queued. A registry prunes by it.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        !self.shared.accepts_messages()
     }
 
     /// A handle that ends the socket.

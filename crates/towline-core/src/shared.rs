@@ -99,10 +99,12 @@ impl Shared {
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut State, &mut Wakes) -> R) -> R {
-        // Dropped last, so after the lock.
         let mut wakes = Wakes::default();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        f(&mut state, &mut wakes)
+        let result = f(&mut state, &mut wakes);
+        drop(state);
+        wakes.wake();
+        result
     }
 }
 

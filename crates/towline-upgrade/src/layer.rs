@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hyper_util::rt::TokioExecutor;
-use towline_core::Limits;
 use tower_layer::Layer;
+use towline_core::Limits;
 
 use crate::service::Upgrade;
 

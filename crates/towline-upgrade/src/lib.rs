@@ -10,7 +10,8 @@
 //!    endpoint that needs a socket to answer with.
 //! 3. A valid one passes with a [`WebSocketUpgrade`](towline_core::WebSocketUpgrade) in its extensions. If the endpoint
 //!    answers without accepting, its response is the response, and nothing was spawned. An inner service that
-//!    upgrades by itself, such as axum's own extractor, finds hyper's `OnUpgrade` where it always was.
+//!    upgrades by itself, such as axum's own extractor, finds hyper's `OnUpgrade` where it always was; its layers unwind
+//!    at the 101, as they do without this one.
 //! 4. When the endpoint accepts, the client gets its 101, on HTTP/2 its 200, at once, and every layer between this one
 //!    and the endpoint stays alive until the socket has closed: permits are held, guards and spans live, and code behind
 //!    `next` runs then.
@@ -29,8 +30,7 @@
 //!         Ok(upgrade) => upgrade,
 //!         Err(error) => return Ok(error.into()),
 //!     };
-//!     let served = upgrade.serve(|mut socket| async move {
-//!         while let Some(message) = socket.recv().await {
+//! XX let Some(message) = socket.recv().await {
 //!             println!("{message:?}");
 //!         }
 //!     });

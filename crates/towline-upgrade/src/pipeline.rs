@@ -107,7 +107,10 @@ where
     fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), EndpointFailed> {
         if let Self::Running(future) = self {
             let polled = catch_unwind(AssertUnwindSafe(|| {
-                future.as_mut().poll(cx).map(|response| is_failure(&response))
+                future
+                    .as_mut()
+                    .poll(cx)
+                    .map(|response| is_failure(&response))
             }));
             let failed = match polled {
                 Ok(Poll::Pending) => return Ok(()),

@@ -6,10 +6,10 @@ use http::{Request, Response};
 use hyper::ext::Protocol;
 use hyper::rt::Executor;
 use hyper::upgrade::OnUpgrade;
+use tower_service::Service;
 use towline_core::handshake;
 use towline_core::pipeline::Offer;
 use towline_core::{HandshakeError, HandshakeErrorKind, WebSocketUpgrade};
-use tower_service::Service;
 
 use crate::body::UpgradeBody;
 use crate::future::{Offered, ResponseFuture};

@@ -29,8 +29,13 @@ impl CallSpan {
         Self {}
     }
 
-    pub(crate) fn enter(&self) {}
+    pub(crate) fn enter(&self) -> Entered {
+        Entered
+    }
 }
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) struct Entered;
 
 /// The inner service's future panicked.
 pub(crate) fn panicked(message: &str) {

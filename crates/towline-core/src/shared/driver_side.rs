@@ -202,7 +202,7 @@ impl Shared {
         self.end(|_| Phase::Failed(Some(error)));
     }
 
-    /// The connection is gone.
+    /// The socket has closed, whatever becomes of its connection.
     pub(crate) fn ended(&self) {
         self.end(|state| match state.phase {
             Phase::Open { since } => Phase::Closed(state.closed(since, self.negotiated.clone())),
@@ -210,15 +210,24 @@ impl Shared {
         });
     }
 
+    /// The driver is gone.
+    pub(crate) fn abandon(&self) {
+        self.ended();
+        let driver = self.with(|state, _| state.wakers.driver.take());
+        drop(driver);
+    }
+
     fn end(&self, phase: impl FnOnce(&mut State) -> Phase) {
         let dropped = self.with(|state, wakes| {
+            if state.is_closed() {
+                return None;
+            }
             state.phase = phase(state);
             state.writing = 0;
-            state.wakers.running = false;
             state.wakers.wake_recv(wakes);
             state.wakers.wake_send(wakes);
             state.wakers.wake_closed(wakes);
-            (mem::take(&mut state.outbox), state.wakers.driver.take())
+            Some(mem::take(&mut state.outbox))
         });
         drop(dropped);
     }

@@ -44,6 +44,10 @@ impl Shared {
         })
     }
 
+    pub(crate) fn accepts_messages(&self) -> bool {
+        self.with(|state, _| state.accepts_messages())
+    }
+
     /// Ready while no more than the high-water mark is queued.
     pub(crate) fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.with(|state, _| match state.room_to_send() {

@@ -19,17 +19,36 @@ pub(super) struct Wakers {
 }
 
 /// Wakers to call, and others to drop, when the lock is released: either may run code that takes it again.
+///
+/// Mostly there are none, and then none of this costs anything.
 #[derive(Default)]
 pub(super) struct Wakes {
-    wake: Vec<Waker>,
+    first: Option<Waker>,
+    more: Vec<Waker>,
     replaced: Vec<Waker>,
 }
 
-impl Drop for Wakes {
-    fn drop(&mut self) {
-        for waker in self.wake.drain(..) {
-            waker.wake();
+impl Wakes {
+    fn push(&mut self, waker: Waker) {
+        match self.first {
+            None => self.first = Some(waker),
+            Some(_) => self.more.push(waker),
         }
+    }
+
+    #[inline]
+    pub(super) fn wake(self) {
+        if self.first.is_some() || !self.replaced.is_empty() {
+            self.wake_all();
+        }
+    }
+
+    #[cold]
+    fn wake_all(self) {
+        self.first
+            .into_iter()
+            .chain(self.more)
+            .for_each(Waker::wake);
     }
 }
 
@@ -38,7 +57,9 @@ impl Wakers {
         if self.running {
             self.poked = true;
         } else {
-            wakes.wake.extend(self.driver.take());
+            if let Some(driver) = self.driver.take() {
+                wakes.push(driver);
+            }
         }
     }
 
@@ -57,7 +78,10 @@ impl Wakers {
     }
 
     pub(super) fn wake_closed(&mut self, wakes: &mut Wakes) {
-        wakes.wake.append(&mut self.closed);
+        for waker in mem::take(&mut self.closed) {
+            let own = self.wake_endpoint(waker, wakes);
+            wakes.replaced.extend(own);
+        }
     }
 
     /// Saves the wake of an endpoint that the running driver polls anyway, and gives its waker back.
@@ -67,7 +91,7 @@ impl Wakers {
             self.endpoint_ready = true;
             return Some(waker);
         }
-        wakes.wake.push(waker);
+        wakes.push(waker);
         None
     }
 }

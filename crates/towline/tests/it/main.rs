@@ -18,4 +18,5 @@ mod every_bad_handshake_has_its_answer;
 mod middleware_runs_after_the_close;
 mod no_wake_up_is_lost;
 mod no_wake_up_is_lost_at_random;
+mod nobody_waits_for_the_peer_to_hang_up;
 mod the_driver_works_while_the_endpoint_does_not;
