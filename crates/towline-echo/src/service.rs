@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use towline_core::{SendError, WebSocket, WebSocketUpgrade};
 use tower_service::Service;
+use towline_core::{SendError, WebSocket, WebSocketUpgrade};
 
 /// Echoes whole messages, text as text and binary as binary, until the peer closes.
 ///
