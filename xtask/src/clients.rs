@@ -1,17 +1,16 @@
 //! `cargo xtask clients`: the servers tried with clients that are not ours.
 
 use std::{
-    fs,
     path::PathBuf,
     process::{Command, Stdio},
     time::Duration,
 };
 
 use crate::{
-    cargo::{root, target_dir},
-    node, programs,
+    cargo::root,
+    node, programs, python,
     server::Server,
-    steps::{Result, Steps, execute, execute_within},
+    steps::{Steps, execute_within},
 };
 
 const WITHIN: Duration = Duration::from_secs(300);
@@ -25,7 +24,7 @@ pub(crate) fn run(steps: &mut Steps) -> Option<()> {
 /// Tries every client, also after one that failed.
 pub(crate) fn try_all(steps: &mut Steps) -> Option<()> {
     let node_packages = steps.run("node packages", node::packages);
-    let venv_python = steps.run("python venv", venv);
+    let venv_python = steps.run("python venv", || python::venv("clients", &clients_dir()));
 
     let echo = Server::echo(steps);
     if let (Some(server), Some(())) = (&echo, node_packages) {
@@ -57,38 +56,4 @@ pub(crate) fn try_all(steps: &mut Steps) -> Option<()> {
 
 fn clients_dir() -> PathBuf {
     root().join("xtask/clients")
-}
-
-/// The Python of a virtual environment with what `requirements.txt` names; made anew when that changed.
-fn venv() -> Result<PathBuf> {
-    let requirements = clients_dir().join("requirements.txt");
-    let wanted = fs::read_to_string(&requirements)
-        .map_err(|error| format!("cannot read {}: {error}", requirements.display()))?;
-
-    let dir = target_dir()?.join("venv");
-    let python = dir.join("bin/python");
-    let stamp = dir.join("installed-requirements.txt");
-    if python.exists() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        println!("{} is up to date", dir.display());
-        return Ok(python);
-    }
-
-    execute(
-        Command::new(programs::python()?)
-            .args(["-m", "venv", "--clear"])
-            .arg(&dir)
-            .stdin(Stdio::null()),
-    )?;
-    execute_within(
-        WITHIN,
-        Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--no-input"])
-            .args(["--disable-pip-version-check", "--requirement"])
-            .arg(&requirements)
-            .stdin(Stdio::null()),
-    )?;
-    // Last, so that an install that broke off is done again.
-    fs::write(&stamp, wanted)
-        .map_err(|error| format!("cannot write {}: {error}", stamp.display()))?;
-    Ok(python)
 }

@@ -3,15 +3,18 @@
 //! A file a task. `test` needs nothing but cargo; what needs programs from outside is behind `ci`.
 #![allow(clippy::print_stdout, reason = "a command-line tool reports on stdout")]
 
+mod bench;
 mod browser;
 mod ci;
 mod clients;
+mod conformance;
 mod test;
 mod tidy;
 
 mod cargo;
 mod node;
 mod programs;
+mod python;
 mod server;
 mod steps;
 
@@ -47,8 +50,18 @@ const TASKS: &[Task] = &[
         run: clients::run,
     },
     Task {
+        name: "conformance",
+        about: "the Autobahn cases against the echo application, over TCP and over HTTP/2 behind HAProxy",
+        run: conformance::run,
+    },
+    Task {
+        name: "bench",
+        about: "what an echo costs, with peers in the same run; takes options, --help lists them",
+        run: bench::run,
+    },
+    Task {
         name: "external",
-        about: "all that needs programs from outside: browser, clients",
+        about: "all that needs programs from outside: browser, clients, conformance",
         run: ci::external,
     },
     Task {
@@ -63,6 +76,7 @@ fn main() -> ExitCode {
     let name = match args.as_slice() {
         [] => "--help",
         [name] => name.as_str(),
+        [name, ..] if name == "bench" => name.as_str(),
         [_, extra, ..] => return bad_command_line(&format!("unexpected argument `{extra}`")),
     };
     if matches!(name, "-h" | "--help" | "help") {
@@ -93,7 +107,7 @@ fn bad_command_line(error: &str) -> ExitCode {
 fn usage() -> String {
     let mut text = String::from("usage: cargo xtask TASK\n\ntasks:");
     for Task { name, about, .. } in TASKS {
-        text.push_str(&format!("\n  {name:<10}{about}"));
+        text.push_str(&format!("\n  {name:<13}{about}"));
     }
     text
 }

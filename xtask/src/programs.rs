@@ -18,8 +18,10 @@ pub(crate) type Find = fn() -> Result<PathBuf>;
 pub(crate) const BROWSER: &[Find] = &[node, npm, chromium];
 /// What the task `clients` needs.
 pub(crate) const CLIENTS: &[Find] = &[node, npm, python];
+/// What the task `conformance` needs.
+pub(crate) const CONFORMANCE: &[Find] = &[python, haproxy];
 /// What all tasks together need.
-pub(crate) const ALL: &[Find] = &[node, npm, chromium, python];
+pub(crate) const ALL: &[Find] = &[node, npm, chromium, python, haproxy];
 
 /// Looks for programs before anything starts; the error names all that are missing.
 pub(crate) fn check(programs: &[Find]) -> Result {
@@ -98,6 +100,15 @@ pub(crate) fn python() -> Result<PathBuf> {
     } else {
         Err(missing("Python's module `venv`", "python3-venv"))
     }
+}
+
+/// HAProxy: where Debian puts it, which is not on everyone's PATH, else one on the PATH.
+pub(crate) fn haproxy() -> Result<PathBuf> {
+    let debian = Path::new("/usr/sbin/haproxy");
+    if debian.is_file() {
+        return Ok(debian.to_owned());
+    }
+    on_path(&["haproxy"], "haproxy")
 }
 
 fn on_path(names: &[&str], package: &str) -> Result<PathBuf> {

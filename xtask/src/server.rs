@@ -52,7 +52,7 @@ impl Server {
     }
 
     /// Starts `command` and waits, for a bounded time, for its line `listening on URL`.
-    fn start(command: &mut Command) -> Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         let mut process = command
             .current_dir(root())

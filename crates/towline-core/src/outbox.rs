@@ -9,6 +9,9 @@ use towline_protocol::{CloseFrame, Opcode, encode_close, encode_frame, encode_he
 /// A payload of this size or more is not copied: its frame's header and its bytes are written as they are.
 const BY_REFERENCE: usize = 4096;
 
+/// What the buffer of small frames starts with, so that it need not grow for a few.
+const TAIL: usize = 512;
+
 /// The most pieces that one vectored write takes.
 pub(crate) const MAX_SLICES: usize = 16;
 
@@ -35,6 +38,9 @@ impl Outbox {
     /// Queues one unfragmented frame; gives back a payload that was copied.
     pub(crate) fn push_frame(&mut self, opcode: Opcode, payload: Bytes) -> Option<Bytes> {
         let before = self.tail.len();
+        if self.tail.capacity() == 0 {
+            self.tail.reserve(TAIL);
+        }
         if payload.len() < BY_REFERENCE {
             encode_frame(&mut self.tail, opcode, &payload, None);
             self.len += self.tail.len() - before;

@@ -65,6 +65,8 @@ async fn accept(listener: &TcpListener, app: &App) {
 }
 
 async fn serve(stream: TcpStream, app: App) {
+    // HTTP/2 answers with small writes of its own; the kernel would hold the next one back until the peer acknowledges.
+    let _ = stream.set_nodelay(true);
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http2()

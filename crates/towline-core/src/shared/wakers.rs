@@ -20,35 +20,30 @@ pub(super) struct Wakers {
 
 /// Wakers to call, and others to drop, when the lock is released: either may run code that takes it again.
 ///
-/// Mostly there are none, and then none of this costs anything.
+/// Mostly there are none, and then this is one pointer that is null.
 #[derive(Default)]
-pub(super) struct Wakes {
-    first: Option<Waker>,
-    more: Vec<Waker>,
+pub(super) struct Wakes(Option<Box<Lists>>);
+
+#[derive(Default)]
+struct Lists {
+    wake: Vec<Waker>,
     replaced: Vec<Waker>,
 }
 
 impl Wakes {
-    fn push(&mut self, waker: Waker) {
-        match self.first {
-            None => self.first = Some(waker),
-            Some(_) => self.more.push(waker),
-        }
+    #[cold]
+    fn lists(&mut self) -> &mut Lists {
+        self.0.get_or_insert_default()
     }
 
     #[inline]
     pub(super) fn wake(self) {
-        if self.first.is_some() || !self.replaced.is_empty() {
-            self.wake_all();
+        if let Some(lists) = self.0 {
+            // What was replaced is dropped behind this.
+            for waker in lists.wake {
+                waker.wake();
+            }
         }
-    }
-
-    #[cold]
-    fn wake_all(self) {
-        self.first
-            .into_iter()
-            .chain(self.more)
-            .for_each(Waker::wake);
     }
 }
 
@@ -58,7 +53,7 @@ impl Wakers {
             self.poked = true;
         } else {
             if let Some(driver) = self.driver.take() {
-                wakes.push(driver);
+                wakes.lists().wake.push(driver);
             }
         }
     }
@@ -72,15 +67,17 @@ impl Wakers {
 
     pub(super) fn wake_send(&mut self, wakes: &mut Wakes) {
         for waker in mem::take(&mut self.send) {
-            let own = self.wake_endpoint(waker, wakes);
-            wakes.replaced.extend(own);
+            if let Some(own) = self.wake_endpoint(waker, wakes) {
+                wakes.lists().replaced.push(own);
+            }
         }
     }
 
     pub(super) fn wake_closed(&mut self, wakes: &mut Wakes) {
         for waker in mem::take(&mut self.closed) {
-            let own = self.wake_endpoint(waker, wakes);
-            wakes.replaced.extend(own);
+            if let Some(own) = self.wake_endpoint(waker, wakes) {
+                wakes.lists().replaced.push(own);
+            }
         }
     }
 
@@ -91,7 +88,7 @@ impl Wakers {
             self.endpoint_ready = true;
             return Some(waker);
         }
-        wakes.push(waker);
+        wakes.lists().wake.push(waker);
         None
     }
 }
@@ -102,7 +99,9 @@ impl Wakes {
             .as_ref()
             .is_some_and(|waker| waker.will_wake(cx.waker()))
         {
-            self.replaced.extend(slot.replace(cx.waker().clone()));
+            if let Some(replaced) = slot.replace(cx.waker().clone()) {
+                self.lists().replaced.push(replaced);
+            }
         }
     }
 }

@@ -1,0 +1,16 @@
+//! The whole stack of this workspace: hyper, the upgrade layer, the echo service.
+
+use std::io;
+
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tower::ServiceBuilder;
+use towline::{EchoService, UpgradeLayer};
+
+pub(super) async fn serve(listener: TcpListener) -> io::Result<()> {
+    let app = ServiceBuilder::new()
+        .layer(UpgradeLayer::new())
+        .service(EchoService::new());
+    let app = TowerToHyperService::new(app);
+    super::accept(listener, move |stream| super::http1(stream, app.clone())).await
+}

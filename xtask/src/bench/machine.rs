@@ -1,0 +1,169 @@
+//! A server and its client as processes, and the programs that put them on their processors.
+
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::scenario::Peer;
+use crate::{
+    cargo::target_dir,
+    steps::{Ended, Result, execute},
+};
+
+const SERVER_PROCESSOR: &str = "0";
+const CLIENT_PROCESSOR: &str = "1";
+
+/// Five thousand sockets and some more.
+const FILES: &str = "--nofile=16384:";
+
+const READY: &str = "listening on http://";
+
+/// Looks for the programs and the processors; the error names the Debian package of a program that is missing.
+pub(super) fn check(instructions: bool) -> Result {
+    look_for("taskset", "util-linux")?;
+    look_for("prlimit", "util-linux")?;
+    if instructions {
+        look_for("valgrind", "valgrind")?;
+    }
+    let both = format!("{SERVER_PROCESSOR},{CLIENT_PROCESSOR}");
+    execute(Command::new("taskset").args(["-c", &both, "true"]))
+        .map_err(|error| format!("{error}: server and client need a processor each"))
+}
+
+fn look_for(program: &str, package: &str) -> Result {
+    let found = Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    match found {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!(
+            "`{program}` is missing: install the Debian package `{package}`"
+        )),
+    }
+}
+
+/// What a client reports.
+pub(super) type Report = HashMap<String, f64>;
+
+/// A running server; it ends with the value.
+#[derive(Debug)]
+pub(super) struct Server {
+    process: Ended,
+    address: String,
+}
+
+impl Server {
+    /// Starts the server of `peer`.
+    pub(super) fn start(peer: Peer) -> Result<Self> {
+        Self::start_below(peer, Vec::new())
+    }
+
+    /// Starts it below callgrind, which writes to `file` when the server [finishes](Self::finish).
+    pub(super) fn start_counted(peer: Peer, file: &Path) -> Result<Self> {
+        let mut out = OsString::from("--callgrind-out-file=");
+        out.push(file);
+        let valgrind = ["valgrind", "--quiet", "--tool=callgrind"].map(OsString::from);
+        Self::start_below(peer, valgrind.into_iter().chain([out]).collect())
+    }
+
+    fn start_below(peer: Peer, emulator: Vec<OsString>) -> Result<Self> {
+        let mut process = pinned(SERVER_PROCESSOR)
+            .args(emulator)
+            .arg(binary("bench-server")?)
+            .args(["--peer", peer.name])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map(Ended)
+            .map_err(|error| format!("cannot start the server of {}: {error}", peer.name))?;
+        let stdout = process.0.stdout.take().map(BufReader::new);
+        let line = stdout.and_then(|stdout| stdout.lines().next());
+        let address = line
+            .and_then(std::result::Result::ok)
+            .and_then(|line| Some(line.strip_prefix(READY)?.to_owned()))
+            .ok_or_else(|| format!("the server of {} does not say where it listens", peer.name))?;
+        Ok(Self { process, address })
+    }
+
+    /// Runs a client with these arguments to its end.
+    pub(super) fn load(&self, arguments: &[String]) -> Result<Report> {
+        let output = pinned(CLIENT_PROCESSOR)
+            .arg(binary("bench-client")?)
+            .args(["--server", &self.address])
+            .args(["--pid", &self.process.0.id().to_string()])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| format!("cannot start the client: {error}"))?;
+        if output.status.success() {
+            Ok(report(&String::from_utf8_lossy(&output.stdout)))
+        } else {
+            let arguments = arguments.join(" ");
+            Err(format!("`bench-client {arguments}`: {}", output.status))
+        }
+    }
+
+    /// Asks the server to end, which lets callgrind write its file, and waits for it.
+    pub(super) fn finish(mut self) -> Result {
+        let pid = self.process.0.id().to_string();
+        let asked = Command::new("sh")
+            .args(["-c", "kill -TERM \"$1\"", "sh", &pid])
+            .status();
+        asked.map_err(|error| format!("cannot run sh: {error}"))?;
+        let ended = self.process.0.wait();
+        ended.map_err(|error| format!("cannot wait for the server: {error}"))?;
+        Ok(())
+    }
+}
+
+/// A command on one processor; `taskset` and `prlimit` become the program that they start, so it keeps their process.
+fn pinned(processor: &str) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", processor, "prlimit", FILES]);
+    command
+}
+
+/// Where Cargo puts what it builds with the profile `bench`.
+fn binary(name: &str) -> Result<PathBuf> {
+    Ok(target_dir()?.join("release").join(name))
+}
+
+fn report(text: &str) -> Report {
+    let pairs = text.split_whitespace().filter_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        Some((key.to_owned(), value.parse().ok()?))
+    });
+    pairs.collect()
+}
+
+/// A figure of a report.
+pub(super) fn figure(report: &Report, key: &str) -> Result<f64> {
+    let value = report.get(key).copied();
+    value.ok_or_else(|| format!("the client did not report `{key}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_pairs() {
+        let report = report("messages=12 seconds=0.5\n");
+        assert_eq!(figure(&report, "messages"), Ok(12.0));
+        assert_eq!(figure(&report, "seconds"), Ok(0.5));
+        assert!(figure(&report, "x").unwrap_err().contains("`x`"));
+    }
+
+    #[test]
+    fn a_missing_program_names_its_package() {
+        let error = look_for("no-such-program-of-towline", "some-package").unwrap_err();
+        assert!(error.contains("the Debian package `some-package`"));
+    }
+}

@@ -1,0 +1,179 @@
+//! `cargo xtask conformance`: the Autobahn cases against the echo application, over TCP and over HTTP/2.
+//!
+//! The cases are run by kosoku, which speaks HTTP/1.1 only; for HTTP/2 HAProxy stands in between. What each case has to
+//! report is in `xtask/conformance/expectations`, what it did report under `target/conformance`.
+
+mod closes;
+mod expectations;
+mod haproxy;
+
+use std::{
+    env,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use self::{
+    expectations::{Case, Expectations},
+    haproxy::Bridge,
+};
+use crate::{
+    cargo::{cargo, root, target_dir},
+    programs, python,
+    server::Server,
+    steps::{Result, Steps, execute, execute_within},
+};
+
+/// Some ten seconds over TCP; minutes once messages are compressed.
+const WITHIN: Duration = Duration::from_secs(900);
+
+/// Looks for the programs it needs, then runs the cases.
+pub(crate) fn run(steps: &mut Steps) -> Option<()> {
+    steps.run("programs", || programs::check(programs::CONFORMANCE))?;
+    try_all(steps)
+}
+
+/// Runs the cases over TCP, then over HTTP/2, also after one that failed.
+pub(crate) fn try_all(steps: &mut Steps) -> Option<()> {
+    let python = steps.run("conformance: kosoku", || {
+        python::venv("conformance", &conformance_dir())
+    })?;
+    let expectations = steps.run("conformance: expectations", || {
+        Expectations::read(&conformance_dir().join("expectations"))
+    })?;
+    let server = start_server(steps)?;
+
+    let tcp = steps.run("conformance: TCP", || {
+        let report = Report::new(&python, "tcp")?;
+        report.run_cases(&authority(&server)?)?;
+        report.judge("TCP", &expectations)
+    });
+    let bridge = steps.run("start haproxy", || Bridge::start(&authority(&server)?))?;
+    let http2 = steps.run("conformance: HTTP/2", || {
+        let report = Report::new(&python, "http2")?;
+        report.run_cases(&bridge.authority)?;
+        report.judge("HTTP/2", &expectations)
+    });
+    let closes = steps.run("conformance: HTTP/2: sixty closes", || {
+        closes::sixty_in_a_row(&bridge.authority)
+    });
+    tcp.and(http2).and(closes)
+}
+
+/// Builds and starts the echo application as the cases want it; the large ones take too long without optimisation.
+fn start_server(steps: &mut Steps) -> Option<Server> {
+    steps.run("build echo-server (release)", || {
+        execute(&mut cargo([
+            "build",
+            "--release",
+            "--package",
+            "echo-server",
+        ]))
+    })?;
+    steps.run("start echo-server", || {
+        Server::start(Command::new(release_binary("echo-server")?).args([
+            "--listen",
+            "127.0.0.1:0",
+            "--path",
+            "/",
+            "--max-message-size",
+            "16MiB",
+        ]))
+    })
+}
+
+/// One run of the cases and what it wrote.
+#[derive(Debug)]
+struct Report<'a> {
+    python: &'a Path,
+    dir: PathBuf,
+}
+
+impl<'a> Report<'a> {
+    fn new(python: &'a Path, transport: &str) -> Result<Self> {
+        let dir = target_dir()?.join("conformance").join(transport);
+        // What an earlier run has left must not be taken for this one's.
+        if dir.exists() {
+            fs::remove_dir_all(&dir)
+                .map_err(|error| format!("cannot remove {}: {error}", dir.display()))?;
+        }
+        fs::create_dir_all(&dir)
+            .map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
+        Ok(Self { python, dir })
+    }
+
+    fn run_cases(&self, authority: &str) -> Result {
+        let log = self.dir.join("kosoku.log");
+        let failed = |error| format!("cannot write {}: {error}", log.display());
+        let stdout = File::create(&log).map_err(failed)?;
+        let stderr = stdout.try_clone().map_err(failed)?;
+
+        let ended = execute_within(
+            WITHIN,
+            Command::new(self.python.with_file_name("kosoku"))
+                .arg("--outdir")
+                .arg(&self.dir)
+                .arg(authority)
+                .stdin(Stdio::null())
+                .stdout(stdout)
+                .stderr(stderr),
+        );
+        // It ends with an error for a case that is unimplemented, too. The report, which it writes last, tells them apart.
+        if self.index().is_file() {
+            return Ok(());
+        }
+        ended
+            .and_then(|()| Err("kosoku ended without a report".to_owned()))
+            .map_err(|error| format!("{error}; see {}", log.display()))
+    }
+
+    fn judge(&self, transport: &str, expectations: &Expectations) -> Result {
+        let verdict = expectations.judge(&self.cases()?);
+        println!("conformance ({transport}): {verdict}");
+        if verdict.problems.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "{verdict}\n  {}\nthe report is {}",
+            verdict.problems.join("\n  "),
+            self.dir.join("index.html").display()
+        ))
+    }
+
+    fn cases(&self) -> Result<Vec<Case>> {
+        let output = Command::new(self.python)
+            .arg(conformance_dir().join("cases.py"))
+            .arg(self.index())
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| format!("cannot run cases.py: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("cases.py ended with {}", output.status));
+        }
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .map(Case::parse)
+            .collect()
+    }
+
+    fn index(&self) -> PathBuf {
+        self.dir.join("index.json")
+    }
+}
+
+fn conformance_dir() -> PathBuf {
+    root().join("xtask/conformance")
+}
+
+fn authority(server: &Server) -> Result<String> {
+    let (host, port) = server.host_and_port()?;
+    Ok(format!("{host}:{port}"))
+}
+
+fn release_binary(name: &str) -> Result<PathBuf> {
+    let file = format!("{name}{}", env::consts::EXE_SUFFIX);
+    Ok(target_dir()?.join("release").join(file))
+}
