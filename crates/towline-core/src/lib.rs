@@ -5,27 +5,27 @@
 //!
 //! ```
 //! use http::{Request, Response};
-//! use towline_core::WebSocketUpgrade;
+//! use towline_core::{SendError, WebSocket, WebSocketUpgrade};
 //!
-//! async fn echo(request: Request<()>) -> Response<String> {
+//! async fn endpoint(request: Request<()>) -> Response<String> {
 //!     let upgrade = match WebSocketUpgrade::of(&request) {
 //!         Ok(upgrade) => upgrade,
 //!         Err(error) => return error.into(), // 426, 400, …: what the request lacks
 //!     };
 //!     drop(request);
-//!     let served = upgrade.serve(|mut socket| async move {
-//!         while let Some(message) = socket.recv().await {
-//!             if socket.send(message).await.is_err() {
-//!                 break;
-//!             }
-//!         }
-//!     });
-//!     match served.await {
+//!     match upgrade.serve(echo).await {
 //!         Ok(closed) => closed.into(), // after the socket closed
 //!         Err(error) => error.into(),
 //!     }
 //! }
-//! # let response = futures_util::FutureExt::now_or_never(echo(Request::new(()))).unwrap();
+//!
+//! async fn echo(mut socket: WebSocket) -> Result<(), SendError> {
+//!     while let Some(message) = socket.recv().await {
+//!         socket.send(message).await?;
+//!     }
+//!     Ok(())
+//! }
+//! # let response = futures_util::FutureExt::now_or_never(endpoint(Request::new(()))).unwrap();
 //! # assert_eq!(response.status(), 426);
 //! ```
 //!

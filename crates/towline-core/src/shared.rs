@@ -158,9 +158,10 @@ impl State {
     }
 
     fn request_close(&mut self, frame: CloseFrame, tentative: bool, wakes: &mut Wakes) {
-        if self.close.requested.is_none() && !self.close.queued {
-            self.close.requested = Some(Request { frame, tentative });
+        if self.close.requested.is_some() || self.close.queued {
+            return;
         }
+        self.close.requested = Some(Request { frame, tentative });
         self.wakers.wake_recv(wakes);
         self.wakers.wake_send(wakes);
         self.wakers.wake_driver(wakes);

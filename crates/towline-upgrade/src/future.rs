@@ -80,7 +80,7 @@ where
                 }
             },
             Poll::Ready(response) => match offered.offer.answer() {
-                Some(accepted) => (Endpoint::finished(&response), accepted),
+                Some(accepted) => (Endpoint::finished(offered.inner, response), accepted),
                 None => {
                     return Poll::Ready(response.map(|response| response.map(UpgradeBody::new)));
                 }

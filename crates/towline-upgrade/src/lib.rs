@@ -20,9 +20,9 @@
 //! use std::convert::Infallible;
 //!
 //! use http::{Request, Response};
-//! use towline_core::{Closed, WebSocketUpgrade};
+//! use towline_core::{Closed, WebSocket, WebSocketUpgrade};
 //! use towline_upgrade::UpgradeLayer;
-//! use tower::{ServiceBuilder, service_fn};
+//! use tower::ServiceBuilder;
 //! # use tower::ServiceExt;
 //!
 //! async fn endpoint<B>(request: Request<B>) -> Result<Response<String>, Infallible> {
@@ -30,11 +30,14 @@
 //!         Ok(upgrade) => upgrade,
 //!         Err(error) => return Ok(error.into()),
 //!     };
-//! XX let Some(message) = socket.recv().await {
-//!             println!("{message:?}");
-//!         }
-//!     });
-//!     Ok(served.await.map_or_else(Response::from, Response::from))
+//!     let served = upgrade.serve(listen).await;
+//!     Ok(served.map_or_else(Response::from, Response::from))
+//! }
+//!
+//! async fn listen(mut socket: WebSocket) {
+//!     while let Some(message) = socket.recv().await {
+//!         println!("{message:?}");
+//!     }
 //! }
 //!
 //! let app = ServiceBuilder::new()

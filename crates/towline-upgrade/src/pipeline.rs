@@ -94,9 +94,12 @@ impl<F, B, E> Endpoint<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
-    /// An endpoint that answered in the poll in which it accepted.
-    pub(crate) fn finished(response: &F::Output) -> Self {
-        if is_failure(response) {
+    /// An endpoint that answered in the poll in which it accepted. Its panics are over; those of the drops end here.
+    pub(crate) fn finished(future: Pin<Box<F>>, response: F::Output) -> Self {
+        let failed = is_failure(&response);
+        // One by one: a panic during another's unwinding would abort the process.
+        let clean = [drop_quietly(response), drop_quietly(future)];
+        if failed || clean.contains(&false) {
             Self::Failed
         } else {
             Self::Done
@@ -135,13 +138,17 @@ where
 impl<F> Endpoint<F> {
     /// Drops the future; whether that went without a panic.
     fn discard(&mut self) -> bool {
-        let endpoint = std::mem::replace(self, Self::Done);
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(endpoint)));
-        if let Err(panic) = &dropped {
-            trace::panicked(message(&**panic));
-        }
-        dropped.is_ok()
+        drop_quietly(std::mem::replace(self, Self::Done))
     }
+}
+
+/// Drops `value`; whether that went without a panic.
+fn drop_quietly<T>(value: T) -> bool {
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(value)));
+    if let Err(panic) = &dropped {
+        trace::panicked(message(&**panic));
+    }
+    dropped.is_ok()
 }
 
 /// An endpoint that ends with an error or an error's status, and not because its socket closed, has failed.

@@ -28,20 +28,19 @@
     doc = r##"
 ```no_run
 use axum::{Router, extract::Request, middleware, response::Response, routing::any};
-use towline::{AcceptError, Closed, SendError, UpgradeLayer, WebSocketUpgrade};
+use towline::{AcceptError, Closed, SendError, UpgradeLayer, WebSocket, WebSocketUpgrade};
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer};
 use tower_http::trace::TraceLayer;
 
 async fn endpoint(upgrade: WebSocketUpgrade) -> Result<Closed, AcceptError> {
-    upgrade
-        .protocols(["chat.v2", "chat.v1"])
-        .serve(|mut socket| async move {
-            while let Some(message) = socket.recv().await {
-                socket.send(message).await?;
-            }
-            Ok::<_, SendError>(())
-        })
-        .await
+    upgrade.protocols(["chat.v2", "chat.v1"]).serve(echo).await
+}
+
+async fn echo(mut socket: WebSocket) -> Result<(), SendError> {
+    while let Some(message) = socket.recv().await {
+        socket.send(message).await?;
+    }
+    Ok(())
 }
 
 async fn report(request: Request, next: middleware::Next) -> Response {

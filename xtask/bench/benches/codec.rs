@@ -48,11 +48,9 @@ fn decode_in_pieces(bencher: Bencher<'_, '_>, piece: usize) {
     bencher
         .counter(BytesCount::new(wire.len()))
         .with_inputs(|| (decoder(), wire.clone()))
-        .bench_values(|(mut decoder, mut wire)| {
+        .bench_refs(|(decoder, wire)| {
             let pieces = wire.chunks_mut(piece);
-            pieces
-                .map(|piece| messages(&mut decoder, piece))
-                .sum::<usize>()
+            pieces.map(|piece| messages(decoder, piece)).sum::<usize>()
         });
 }
 
@@ -72,7 +70,7 @@ fn decode(bencher: Bencher<'_, '_>, wire: &[u8], count: usize) {
     bencher
         .counter(BytesCount::new(wire.len()))
         .with_inputs(|| (decoder(), wire.to_vec()))
-        .bench_values(|(mut decoder, mut wire)| messages(&mut decoder, &mut wire));
+        .bench_refs(|(decoder, wire)| messages(decoder, wire));
 }
 
 fn encode_with(bencher: Bencher<'_, '_>, mask: Option<[u8; 4]>, size: usize, count: usize) {

@@ -1,0 +1,22 @@
+//! The upgrade layer over memory: hyper serves, the clock is paused, and the client writes its frames by hand.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod support;
+
+mod requests_pass_untouched;
+
+mod a_socket_is_accepted_once;
+mod every_race_has_one_outcome;
+mod options_are_checked_before_the_101;
+
+mod a_failure_closes_with_1011;
+mod the_pipeline_lives_until_the_close;
+mod waits_are_bounded;
+
+mod a_violation_closes_with_its_code;
+mod closes_are_exchanged;
+mod the_driver_works_by_itself;
+
+mod http2_is_served_alike;
+mod other_libraries_fit;
