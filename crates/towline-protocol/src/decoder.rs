@@ -1,7 +1,10 @@
 //! Bytes to messages and control frames.
 
 mod accept;
+mod arena;
 mod partial;
+mod small;
+mod spare;
 
 use std::fmt;
 use std::mem;
@@ -99,9 +102,17 @@ pub struct Decoded {
 ///
 /// Between messages a decoder owns no heap. Within one it holds at most twice what has arrived of it, and up to 125
 /// bytes of a control frame; what a header declares reserves nothing.
+///
+/// The buffers of messages of 64 KiB and more that were dropped, up to 4 MiB a thread, are used for the next ones; such a
+/// buffer may be larger than what has arrived.
+///
+/// Messages of up to 1 KiB share buffers of 4 KiB, each of which lives until the last message in it is dropped. Who
+/// keeps a few of many small messages for long copies those.
 pub struct Decoder {
     role: Role,
     limits: Limits,
+    /// From where on a length is none of a small message.
+    small_end: usize,
     state: State,
     /// The message in progress, from the header of its first frame to the end of its last.
     message: Option<Partial>,
@@ -143,6 +154,7 @@ impl Decoder {
         Self {
             role,
             limits,
+            small_end: small::end(role, &limits),
             state: State::NEXT_FRAME,
             message: None,
             control: Vec::new(),
@@ -186,13 +198,10 @@ impl Decoder {
         }
     }
 
-    /// The bytes of heap that the decoder holds.
+    /// The bytes of heap that the decoder holds; of a buffer that the thread had already, those that are used.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        let message = self
-            .message
-            .as_ref()
-            .map_or(0, |message| message.payload.capacity());
+        let message = self.message.as_ref().map_or(0, Partial::buffered);
         message + self.control.capacity()
     }
 
@@ -250,18 +259,11 @@ impl Decoder {
             Some(payload) if frame.fin => payload,
             _ => return Ok(None),
         };
-
         unmask(frame.mask, payload);
         if is_text {
             utf8::validate(payload)?;
         }
-        // Through a box, which has no spare capacity for `Bytes` to look for.
-        let payload = Bytes::from(Box::from(&*payload));
-        Ok(Some(if is_text {
-            Message::Text(Text::from_validated(payload))
-        } else {
-            Message::Binary(payload)
-        }))
+        Ok(Some(message(is_text, arena::copy(payload))))
     }
 
     /// The long way begins: the payload, or the message, comes in parts.
@@ -322,6 +324,16 @@ impl Decoder {
         self.state = state;
         self.message = None;
         self.control = Vec::new();
+    }
+}
+
+/// The message of a payload that is checked.
+#[inline]
+fn message(is_text: bool, payload: Bytes) -> Message {
+    if is_text {
+        Message::Text(Text::from_validated(payload))
+    } else {
+        Message::Binary(payload)
     }
 }
 

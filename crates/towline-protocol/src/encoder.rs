@@ -3,7 +3,7 @@
 use bytes::BufMut;
 
 use crate::close::CloseFrame;
-use crate::frame::{Header, HeaderBytes, Opcode};
+use crate::frame::{FIN, Header, HeaderBytes, MAX_LEN_7, Opcode};
 use crate::mask::Mask;
 
 /// Encodes the header of a frame whose payload, `len` bytes, is written by itself.
@@ -47,7 +47,11 @@ pub fn encode_frame(dst: &mut impl BufMut, opcode: Opcode, payload: &[u8], mask:
         "a control frame carries at most 125 bytes"
     );
 
-    dst.put_slice(&encode_header(opcode, payload.len(), true, mask));
+    match (mask, u8::try_from(payload.len())) {
+        // What a server sends most: the header is a constant and a length.
+        (None, Ok(len @ ..=MAX_LEN_7)) => dst.put_slice(&[FIN | opcode as u8, len]),
+        _ => dst.put_slice(&encode_header(opcode, payload.len(), true, mask)),
+    }
     match mask {
         None => dst.put_slice(payload),
         Some(key) => put_masked(dst, payload, Mask::new(key)),

@@ -66,6 +66,13 @@ impl Message {
     }
 }
 
+/// An empty binary message.
+impl Default for Message {
+    fn default() -> Self {
+        Self::Binary(Bytes::new())
+    }
+}
+
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,6 +1,6 @@
 //! What has arrived in part: a header, a control frame's payload, a message.
 
-use super::Frame;
+use super::{Frame, spare};
 use crate::frame::Header;
 use crate::mask::Mask;
 use crate::message::{Message, Text};
@@ -24,6 +24,11 @@ impl PartialHeader {
         bytes: [0; Header::MAX_SIZE],
         len: 0,
     };
+
+    #[inline]
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
 
     /// Completes the header from the front of `input`, and tells how much of that it took; `None` takes all.
     #[inline]
@@ -66,6 +71,8 @@ pub(super) struct Partial {
     utf8: Option<Utf8Stream>,
     /// How many frames it has come in, the current one included.
     pub(super) frames: u32,
+    /// Whether the buffer is one that the thread had already.
+    reused: bool,
 }
 
 impl Partial {
@@ -82,6 +89,7 @@ impl Partial {
             settled: 0,
             utf8: None,
             frames: 1,
+            reused: false,
         }
     }
 
@@ -116,8 +124,16 @@ impl Partial {
         Some(missing.min(self.payload.capacity() - self.payload.len()))
     }
 
+    pub(super) fn buffered(&self) -> usize {
+        if self.reused {
+            self.payload.len()
+        } else {
+            self.payload.capacity()
+        }
+    }
+
     pub(super) fn finish(self) -> Result<Message, Violation> {
-        let payload = self.payload.into();
+        let payload = spare::freeze(self.payload);
         match self.utf8 {
             Some(utf8) => {
                 utf8.finish()?;
@@ -145,7 +161,17 @@ impl Partial {
         if frame.fin {
             room = room.min(frame.missing - self.unsettled(frame));
         }
+        let wanted = self.payload.len() + room;
+        if wanted >= spare::MIN
+            && let Some(mut buffer) = spare::take(wanted)
+        {
+            buffer.extend_from_slice(&self.payload);
+            self.payload = buffer;
+            self.reused = true;
+            return;
+        }
         self.payload.reserve_exact(room);
+        self.reused = false;
     }
 }
 

@@ -87,12 +87,13 @@ fn encode(
     (wire, events)
 }
 
-/// Decodes `wire` in pieces of `sizes` in turn, `None` being a read through `payload_buf` where there is one.
-/// Checks on the way what holds for any input.
+/// Decodes `wire` in pieces of `sizes` in turn, `None` being a read through `payload_buf` where there is one, and the
+/// shortest way where it leads on if `small`. Checks on the way what holds for any input.
 fn decode(
     decoder: &mut Decoder,
     wire: &[u8],
     sizes: &[Option<usize>],
+    small: bool,
 ) -> (Vec<Event>, Option<Violation>) {
     let mut wire = wire.to_vec();
     let mut events = Vec::new();
@@ -101,14 +102,14 @@ fn decode(
     while at < wire.len() {
         let size = sizes.next().copied().unwrap_or(Some(usize::MAX));
         let mut end = at.saturating_add(size.unwrap_or(1000)).min(wire.len());
-        if size.is_none() {
-            if let Some(mut buf) = decoder.payload_buf() {
-                assert!(buf.remaining_mut() > 0);
-                let read = buf.remaining_mut().min(wire.len() - at);
-                buf.put_slice(&wire[at..at + read]);
-                at += read;
-                end = at;
-            }
+        if size.is_none()
+            && let Some(mut buf) = decoder.payload_buf()
+        {
+            assert!(buf.remaining_mut() > 0);
+            let read = buf.remaining_mut().min(wire.len() - at);
+            buf.put_slice(&wire[at..at + read]);
+            at += read;
+            end = at;
         }
         loop {
             assert!(
@@ -116,6 +117,10 @@ fn decode(
                 "{} of {end}",
                 decoder.buffered()
             );
+            if small {
+                let each = |message| events.push(Event::Message(message));
+                at += decoder.decode_small(&mut wire[at..end], each);
+            }
             match decoder.decode(&mut wire[at..end]) {
                 Ok(Decoded { consumed, event }) => {
                     at += consumed;
@@ -168,15 +173,16 @@ proptest! {
         last in proptest::option::of(close()),
         mask in any::<Option<[u8; 4]>>(),
         sizes in sizes(),
+        small: bool,
     ) {
         let role = if mask.is_some() { Role::Server } else { Role::Client };
         let (wire, expected) = encode(&items, last, mask);
 
         let mut whole = Decoder::new(role, Limits::default());
-        prop_assert_eq!(decode(&mut whole, &wire, &[]), (expected.clone(), None));
+        prop_assert_eq!(decode(&mut whole, &wire, &[], false), (expected.clone(), None));
 
         let mut cut = Decoder::new(role, Limits::default());
-        prop_assert_eq!(decode(&mut cut, &wire, &sizes), (expected, None));
+        prop_assert_eq!(decode(&mut cut, &wire, &sizes, small), (expected, None));
         prop_assert_eq!((cut.buffered(), cut.is_mid_message()), (0, false));
     }
 
@@ -185,13 +191,14 @@ proptest! {
         wire in prop_oneof![hostile(), vec(any::<u8>(), 0..300)],
         sizes in sizes(),
         masked: bool,
+        small: bool,
         max_message_size in 0..200_usize,
         max_fragments in 0..6_u32,
     ) {
         let role = if masked { Role::Server } else { Role::Client };
         let limits = Limits { max_message_size, max_frame_size: None, max_fragments };
-        let whole = decode(&mut Decoder::new(role, limits), &wire, &[]);
-        let cut = decode(&mut Decoder::new(role, limits), &wire, &sizes);
+        let whole = decode(&mut Decoder::new(role, limits), &wire, &[], false);
+        let cut = decode(&mut Decoder::new(role, limits), &wire, &sizes, small);
         prop_assert_eq!(whole, cut);
     }
 }

@@ -230,7 +230,7 @@ impl<'a> Connection<'a> {
         while !bytes.is_empty() {
             let expected = &self.wire.echo[self.arrived..];
             let taken = expected.len().min(bytes.len());
-            let compared = if (self.received + messages) % SAMPLE == 0 {
+            let compared = if (self.received + messages).is_multiple_of(SAMPLE) {
                 taken
             } else {
                 taken.min(self.wire.echo_header.saturating_sub(self.arrived))

@@ -1,0 +1,221 @@
+//! The shortest way: what clients send most, small messages that came together.
+
+use std::ops::Range;
+
+use bytes::Buf;
+
+use super::{Decoder, Role, State, arena, message};
+use crate::frame::{FIN, MASKED, MAX_LEN_7, Opcode};
+use crate::mask::Mask;
+use crate::message::Message;
+use crate::utf8;
+
+/// The most messages and bytes, those of their headers included, that are taken at once.
+const MESSAGES: usize = 16;
+const BYTES: usize = 1024;
+
+/// A masked header with a length of 7 bits.
+const HEADER: usize = 6;
+
+/// A message found at the front of the input.
+#[derive(Clone, Copy, Default)]
+struct Found {
+    is_text: bool,
+    len: u8,
+    /// Where its payload ends.
+    end: u16,
+}
+
+impl Found {
+    fn payload(self) -> Range<usize> {
+        let end = usize::from(self.end);
+        end - usize::from(self.len)..end
+    }
+}
+
+impl Decoder {
+    /// Consumes messages of up to 125 bytes, unfragmented and arrived entirely, from the front of `input`, up to 16 of
+    /// them and 1 KiB at once; how many bytes they were.
+    ///
+    /// It is only quicker than [`decode`](Self::decode), which has to deal with whatever this leaves: with all that is
+    /// anything else, breaks the protocol or is incomplete.
+    #[inline]
+    pub fn decode_small(&mut self, input: &mut [u8], mut each: impl FnMut(Message)) -> usize {
+        if !self.is_between_messages() {
+            return 0;
+        }
+        let mut found = [Found::default(); MESSAGES];
+        let mut count = 0;
+        let mut end = 0;
+        for slot in &mut found {
+            let Some(next) = self.next_small(input, end) else {
+                break;
+            };
+            *slot = next;
+            end = next.payload().end;
+            count += 1;
+        }
+        let Some((last, others)) = found[..count].split_last() else {
+            return 0;
+        };
+        // What came together stays together: one copy for all.
+        let mut run = arena::copy(&input[..end]);
+        for found in others {
+            each(message(found.is_text, run.slice(found.payload())));
+        }
+        run.advance(last.payload().start);
+        each(message(last.is_text, run));
+        end
+    }
+
+    #[inline]
+    fn is_between_messages(&self) -> bool {
+        matches!(&self.state, State::Header(partial) if partial.is_empty())
+            && self.message.is_none()
+    }
+
+    /// The small message whose frame begins at `start`, if there is one, unmasked.
+    #[inline]
+    fn next_small(&self, input: &mut [u8], start: usize) -> Option<Found> {
+        const TEXT: u8 = FIN | Opcode::Text as u8;
+        const BINARY: u8 = FIN | Opcode::Binary as u8;
+
+        let frame = input.get_mut(start..)?;
+        let [first @ (TEXT | BINARY), second, a, b, c, d, rest @ ..] = frame else {
+            return None;
+        };
+        let is_text = *first == TEXT;
+        // Without a mask this is 128 or more.
+        let len = usize::from(*second ^ MASKED);
+        let end = start + HEADER + len;
+        if len >= self.small_end || end > BYTES {
+            return None;
+        }
+        let payload = rest.get_mut(..len)?;
+        let key = [*a, *b, *c, *d];
+        Mask::new(key).apply(payload);
+        if is_text && utf8::validate(payload).is_err() {
+            // Back to what it was: it is refused where all else is.
+            Mask::new(key).apply(payload);
+            return None;
+        }
+        Some(Found {
+            is_text,
+            len: len as u8,
+            end: end as u16,
+        })
+    }
+}
+
+/// From where on a length is none of a small message: a client gets no masked frames.
+pub(super) const fn end(role: Role, limits: &super::Limits) -> usize {
+    let mut max = MAX_LEN_7 as usize;
+    if limits.max_message_size < max {
+        max = limits.max_message_size;
+    }
+    match (role, limits.max_frame_size) {
+        (Role::Client, _) => 0,
+        (Role::Server, Some(frame)) if frame < max => frame + 1,
+        (Role::Server, _) => max + 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decoder::Limits;
+    use crate::encoder::encode_frame;
+
+    const KEY: [u8; 4] = [1, 2, 3, 4];
+
+    fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+        let mut wire = Vec::new();
+        encode_frame(&mut wire, opcode, payload, Some(KEY));
+        wire
+    }
+
+    /// The messages that are taken at once, and how many bytes they were.
+    fn take(decoder: &mut Decoder, wire: &mut [u8]) -> (Vec<Message>, usize) {
+        let mut messages = Vec::new();
+        let taken = decoder.decode_small(wire, |message| messages.push(message));
+        (messages, taken)
+    }
+
+    fn server() -> Decoder {
+        Decoder::new(Role::Server, Limits::default())
+    }
+
+    #[test]
+    fn messages_that_came_together_are_taken_together() {
+        let [text, empty] = [masked(Opcode::Text, b"hi"), masked(Opcode::Binary, b"")];
+        let mut wire = [&text[..], &empty, &text, &text[..7]].concat();
+        let (messages, taken) = take(&mut server(), &mut wire);
+        assert_eq!(messages, ["hi".into(), Vec::new().into(), "hi".into()]);
+        assert_eq!(wire[taken..], text[..7]);
+        assert_eq!(
+            messages[0]
+                .as_bytes()
+                .as_ptr_range()
+                .end
+                .wrapping_add(2 * HEADER),
+            messages[2].as_bytes().as_ptr()
+        );
+    }
+
+    #[test]
+    fn no_more_is_taken_at_once_than_is_said() {
+        let mut small = masked(Opcode::Binary, b"x").repeat(MESSAGES + 1);
+        assert_eq!(take(&mut server(), &mut small).0.len(), MESSAGES);
+
+        let large = masked(Opcode::Binary, &[1; 125]);
+        let mut large = large.repeat(MESSAGES);
+        let (messages, taken) = take(&mut server(), &mut large);
+        assert_eq!((messages.len(), taken), (7, 7 * (HEADER + 125)));
+    }
+
+    #[test]
+    fn all_else_is_left_as_it_was() {
+        let limits = Limits {
+            max_message_size: 10,
+            ..Limits::default()
+        };
+        let small_frames = Limits {
+            max_frame_size: Some(1),
+            ..limits
+        };
+        let text = masked(Opcode::Text, b"text");
+        for (role, limits, wire) in [
+            (
+                Role::Server,
+                limits,
+                masked(Opcode::Text, b"\xff, which is no text"),
+            ),
+            (Role::Server, limits, masked(Opcode::Text, b"\xff")),
+            (Role::Server, limits, masked(Opcode::Binary, &[1; 11])),
+            (Role::Server, small_frames, text.clone()),
+            (Role::Server, limits, masked(Opcode::Ping, b"ping")),
+            (Role::Server, limits, b"\x82\x04four".to_vec()),
+            (Role::Server, limits, [b"\x02", &text[1..]].concat()),
+            (Role::Server, limits, [b"\xc2", &text[1..]].concat()),
+            (Role::Client, limits, text.clone()),
+            (Role::Client, limits, b"\x82\x04four".to_vec()),
+        ] {
+            let mut left = wire.clone();
+            let mut decoder = Decoder::new(role, limits);
+            assert_eq!(take(&mut decoder, &mut left), (Vec::new(), 0));
+            assert_eq!(left, wire);
+        }
+    }
+
+    #[test]
+    fn nothing_is_taken_within_a_frame_or_a_message() {
+        let text = masked(Opcode::Text, b"text");
+        let mut fragment = text.clone();
+        fragment[0] ^= FIN;
+        for before in [&fragment[..], &text[..3], &text[..8]] {
+            let mut decoder = server();
+            assert_eq!(decoder.decode(&mut before.to_vec()).unwrap().event, None);
+            assert_eq!(take(&mut decoder, &mut text.clone()).1, 0);
+        }
+    }
+}
