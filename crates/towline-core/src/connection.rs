@@ -1,6 +1,7 @@
 //! The connection of one socket: what is read from it, what is written to it, and how it ends.
 
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,8 +15,8 @@ use towline_protocol::{Decoded, Decoder, Event, Role};
 
 use crate::io::Io;
 use crate::outbox::{MAX_SLICES, Outbox};
-use crate::scratch;
-use crate::shared::{Orders, Shared};
+use crate::pool;
+use crate::shared::{Batch, Orders, Room, Shared, Written};
 use crate::timer::Timer;
 
 /// How long the endpoint may take to see the peer's Close, or a violation, before that is answered.
@@ -45,13 +46,15 @@ pub(crate) struct Connection {
     io: Io,
     decoder: Decoder,
     input: Input,
-    /// The inbox had room when it was last asked.
-    room: bool,
+    /// What the inbox had room for when it was last asked.
+    room: Room,
     /// The last read returned `Pending`.
     read_blocked: bool,
     /// What was read while the inbox was full.
     undecoded: BytesMut,
     writing: Outbox,
+    /// Some was written since the last [`finish`](Self::finish).
+    progress: bool,
     unflushed: bool,
     output: Output,
 }
@@ -107,45 +110,53 @@ impl Connection {
             io,
             decoder: Decoder::new(Role::Server, shared.limits),
             input: Input::Frames,
-            room: true,
+            room: Room::EMPTY,
             read_blocked: false,
             undecoded: already_read.into(),
             writing: Outbox::default(),
+            progress: false,
             unflushed: false,
             output: Output::Frames,
         }
     }
 
-    /// Whether a read, or decoding what was read, might give something now if the inbox has room.
-    pub(crate) fn could_read(&self) -> bool {
-        match self.input {
-            Input::Frames => !self.undecoded.is_empty() || !self.read_blocked,
-            Input::Discarded { .. } => !self.read_blocked,
-            Input::Over { .. } | Input::Ended => false,
-        }
-    }
-
     /// Takes what the inbox has room for and the transport has, or most of it; how many bytes that was.
-    pub(crate) fn read(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Result<usize, Gone> {
+    pub(crate) fn read(
+        &mut self,
+        arrived: &mut Batch,
+        shared: &Shared,
+        cx: &mut Context<'_>,
+    ) -> Result<usize, Gone> {
         if let Input::Discarded { .. } = self.input {
             return self.discard(cx);
         }
-        let mut bytes = 0;
-        self.room = shared.has_room();
-        while bytes < READ_AHEAD && self.room && matches!(self.input, Input::Frames) {
-            let Poll::Ready(read) = self.read_once(shared, cx)? else {
-                break;
-            };
-            bytes += read;
-        }
-        Ok(bytes)
+        pool::with_scratch(|scratch| {
+            let mut bytes = 0;
+            while bytes < READ_AHEAD && self.takes_more(arrived) {
+                let Poll::Ready(read) = self.read_once(scratch, arrived, shared, cx)? else {
+                    break;
+                };
+                bytes += read;
+            }
+            Ok(bytes)
+        })
+    }
+
+    fn takes_more(&self, arrived: &Batch) -> bool {
+        matches!(self.input, Input::Frames) && arrived.fits(self.room)
     }
 
     /// Decodes what was read before, or what one read gives now.
-    fn read_once(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Result<Poll<usize>, Gone> {
+    fn read_once(
+        &mut self,
+        scratch: &mut [u8],
+        arrived: &mut Batch,
+        shared: &Shared,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<usize>, Gone> {
         if !self.undecoded.is_empty() {
-            let mut undecoded = std::mem::take(&mut self.undecoded);
-            let taken = self.decode(&mut undecoded, shared);
+            let mut undecoded = mem::take(&mut self.undecoded);
+            let taken = self.decode(&mut undecoded, arrived, shared);
             undecoded.advance(taken);
             if !undecoded.is_empty() {
                 self.undecoded = undecoded;
@@ -155,19 +166,23 @@ impl Connection {
         let read = match self.decoder.payload_buf() {
             Some(mut payload) => {
                 let read = poll_read_buf(Pin::new(&mut self.io), cx, &mut payload);
-                if let Poll::Ready(Ok(_)) = read {
-                    self.decode(&mut [], shared);
+                if let Poll::Ready(Ok(1..)) = read {
+                    self.decode(&mut [], arrived, shared);
                 }
                 read
             }
-            None => scratch::with(|scratch| {
+            None => {
                 let mut buffer = ReadBuf::new(scratch);
                 let read = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
                 let filled = buffer.filled_mut();
-                let taken = self.decode(filled, shared);
-                self.undecoded.extend_from_slice(&filled[taken..]);
+                if !filled.is_empty() {
+                    let taken = self.decode(filled, arrived, shared);
+                    if taken < filled.len() {
+                        self.undecoded.extend_from_slice(&filled[taken..]);
+                    }
+                }
                 read.map_ok(|()| filled.len())
-            }),
+            }
         };
         self.read_blocked = read.is_pending();
         match read {
@@ -180,35 +195,40 @@ impl Connection {
     }
 
     /// Decodes while there is room for more; how many bytes were used up.
-    fn decode(&mut self, bytes: &mut [u8], shared: &Shared) -> usize {
+    fn decode(&mut self, bytes: &mut [u8], arrived: &mut Batch, shared: &Shared) -> usize {
         let mut taken = 0;
-        while self.room && matches!(self.input, Input::Frames) {
+        loop {
+            if arrived.fits_small(self.room) {
+                let each = |message| arrived.push(message);
+                taken += self.decoder.decode_small(&mut bytes[taken..], each);
+                if taken > 0 && taken == bytes.len() {
+                    return taken;
+                }
+            }
             match self.decoder.decode(&mut bytes[taken..]) {
                 Ok(Decoded { consumed, event }) => {
                     taken += consumed;
-                    let Some(event) = event else { break };
-                    self.handle(event, shared);
+                    match event {
+                        Some(Event::Message(message)) => arrived.push(message),
+                        Some(Event::Ping(payload)) => shared.ping(payload),
+                        Some(Event::Pong(payload)) => shared.pong(&payload),
+                        Some(Event::Close(frame)) => {
+                            self.input = Input::over(usize::MAX);
+                            shared.peer_closed(arrived, frame.as_ref());
+                        }
+                        None => {}
+                    }
                 }
                 Err(violation) => {
                     self.input = Input::over(DISCARD_BYTES);
-                    shared.refuse(violation);
+                    shared.refuse(arrived, violation);
                 }
             }
-        }
-        match self.input {
-            Input::Frames => taken,
-            _ => bytes.len(),
-        }
-    }
-
-    fn handle(&mut self, event: Event, shared: &Shared) {
-        match event {
-            Event::Message(message) => self.room = shared.deliver(message),
-            Event::Ping(payload) => shared.ping(payload),
-            Event::Pong(payload) => shared.pong(&payload),
-            Event::Close(frame) => {
-                self.input = Input::over(usize::MAX);
-                shared.peer_closed(frame.as_ref());
+            if !matches!(self.input, Input::Frames) {
+                return bytes.len();
+            }
+            if taken == bytes.len() || !arrived.fits(self.room) {
+                return taken;
             }
         }
     }
@@ -218,7 +238,7 @@ impl Connection {
         let Input::Discarded { budget } = &mut self.input else {
             return Ok(0);
         };
-        let read = scratch::with(|scratch| {
+        let read = pool::with_scratch(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             let read = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
             read.map_ok(|()| buffer.filled().len())
@@ -253,23 +273,19 @@ impl Connection {
                 deadline: Instant::now() + CLOSE_TIMEOUT,
             };
         }
-        let drained = if self.writing.is_empty() && !self.unflushed {
-            orders.drained
-        } else {
-            self.write_queued(shared, cx)?
-        };
-        if drained && matches!(self.output, Output::Closing { .. }) {
+        self.write_queued(cx)?;
+        if matches!(self.output, Output::Closing { .. }) && shared.written(self.written()) {
             self.begin_shutdown();
         }
-        if matches!(self.output, Output::ShuttingDown { .. }) {
-            if let Poll::Ready(result) = Pin::new(&mut self.io).poll_shutdown(cx) {
-                result?;
-                self.output = Output::ShutDown {
-                    deadline: Instant::now() + DISCARD_TIME,
-                };
-                // The rest is the transport's: no layer and no permit waits for the peer to hang up.
-                shared.ended();
-            }
+        if matches!(self.output, Output::ShuttingDown { .. })
+            && let Poll::Ready(result) = Pin::new(&mut self.io).poll_shutdown(cx)
+        {
+            result?;
+            self.output = Output::ShutDown {
+                deadline: Instant::now() + DISCARD_TIME,
+            };
+            // The rest is the transport's: no layer and no permit waits for the peer to hang up.
+            shared.ended();
         }
         if let (Output::ShutDown { .. }, Input::Ended) = (&self.output, &self.input) {
             return Err(Gone);
@@ -280,16 +296,22 @@ impl Connection {
         }
     }
 
-    /// Writes and flushes as much as the transport takes; whether nothing is left.
-    fn write_queued(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Result<bool, Gone> {
+    /// Writes and flushes as much as the transport takes.
+    fn write_queued(&mut self, cx: &mut Context<'_>) -> Result<(), Gone> {
         while !self.writing.is_empty() {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = self.writing.slices(&mut slices);
             let io = Pin::new(&mut self.io);
-            match io.poll_write_vectored(cx, &slices[..count]) {
+            let written = if let Some(bytes) = self.writing.single() {
+                io.poll_write(cx, bytes)
+            } else {
+                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                let count = self.writing.slices(&mut slices);
+                io.poll_write_vectored(cx, &slices[..count])
+            };
+            match written {
                 Poll::Ready(Ok(0)) => return Err(Gone),
                 Poll::Ready(Ok(written)) => {
                     self.writing.advance(written);
+                    self.progress = true;
                     self.unflushed = true;
                     if let Output::Closing { deadline } = &mut self.output {
                         *deadline = Instant::now() + CLOSE_TIMEOUT;
@@ -303,10 +325,35 @@ impl Connection {
             // TLS and HTTP/2 hold bytes back until they are flushed.
             if let Poll::Ready(result) = Pin::new(&mut self.io).poll_flush(cx) {
                 result?;
+                self.progress = true;
                 self.unflushed = false;
             }
         }
-        Ok(shared.written(self.writing.len(), self.unflushed))
+        Ok(())
+    }
+
+    fn written(&self) -> Written {
+        Written {
+            left: self.writing.len(),
+            unflushed: self.unflushed,
+        }
+    }
+
+    /// Ends a round; whether there is nothing more to do now.
+    pub(crate) fn finish(&mut self, shared: &Shared) -> bool {
+        let written = mem::take(&mut self.progress).then(|| self.written());
+        let (room, done) = shared.finish(written, self.could_read());
+        self.room = room;
+        done
+    }
+
+    /// Whether a read, or decoding what was read, might give something now if the inbox has room.
+    fn could_read(&self) -> bool {
+        match self.input {
+            Input::Frames => !self.undecoded.is_empty() || !self.read_blocked,
+            Input::Discarded { .. } => !self.read_blocked,
+            Input::Over { .. } | Input::Ended => false,
+        }
     }
 
     /// Our Close is written. It was the last frame of the connection if nothing more of the peer's will be decoded.
@@ -340,11 +387,10 @@ impl Connection {
             activity,
             ..
         } = &mut self.input
+            && *activity != orders.activity
         {
-            if *activity != orders.activity {
-                *activity = orders.activity;
-                *answer_by = Instant::now() + CLOSE_GRACE;
-            }
+            *activity = orders.activity;
+            *answer_by = Instant::now() + CLOSE_GRACE;
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::connection::{Connection, Gone};
 use crate::error::UpgradeFailed;
-use crate::shared::Shared;
+use crate::shared::{Batch, Shared};
 use crate::timer::Timer;
 use crate::trace;
 
@@ -77,20 +77,21 @@ impl Driver {
         cx: &mut Context<'_>,
         mut endpoint: impl FnMut(&mut Context<'_>) -> Result<(), EndpointFailed>,
     ) -> Poll<()> {
-        self.shared.enter(cx);
         let mut bytes = 0;
-        for _ in 0..ROUNDS {
-            bytes += outside_budget(cx, |cx| self.read(cx));
-            if self.shared.take_endpoint_ready() {
-                if let Err(EndpointFailed) = endpoint(cx) {
-                    self.shared.fail();
-                }
+        let mut arrived = Batch::default();
+        for round in 0..ROUNDS {
+            bytes += self.read(&mut arrived, cx);
+            // Whatever woke the task in the first place may have been meant for the endpoint.
+            if (self.shared.deliver(&mut arrived, cx) || round == 0)
+                && let Err(EndpointFailed) = endpoint(cx)
+            {
+                self.shared.fail();
             }
             outside_budget(cx, |cx| self.write(cx));
             if matches!(self.stage, Stage::Ended) {
                 return Poll::Ready(());
             }
-            if self.shared.leave(self.could_read()) {
+            if self.finish() {
                 return Poll::Pending;
             }
             if bytes >= READ_BYTES {
@@ -102,7 +103,7 @@ impl Driver {
         Poll::Pending
     }
 
-    fn read(&mut self, cx: &mut Context<'_>) -> usize {
+    fn read(&mut self, arrived: &mut Batch, cx: &mut Context<'_>) -> usize {
         if let Stage::Upgrading { on_upgrade, .. } = &mut self.stage {
             match Pin::new(on_upgrade).poll(cx) {
                 Poll::Ready(Ok(upgraded)) => {
@@ -117,10 +118,11 @@ impl Driver {
         let Stage::Open(connection) = &mut self.stage else {
             return 0;
         };
-        match connection.read(&self.shared, cx) {
+        match connection.read(arrived, &self.shared, cx) {
             Ok(bytes) => bytes,
             Err(Gone) => {
-                self.end();
+                self.stage = Stage::Ended;
+                self.shared.gone(arrived);
                 0
             }
         }
@@ -138,23 +140,22 @@ impl Driver {
             Stage::Ended => return,
         };
         if let Err(Gone) = outcome {
-            self.end();
+            self.stage = Stage::Ended;
+            self.shared.ended();
         }
     }
 
-    fn could_read(&self) -> bool {
-        matches!(&self.stage, Stage::Open(connection) if connection.could_read())
+    fn finish(&mut self) -> bool {
+        match &mut self.stage {
+            Stage::Open(connection) => connection.finish(&self.shared),
+            Stage::Upgrading { .. } | Stage::Ended => self.shared.finish(None, false).1,
+        }
     }
 
     fn upgrade_failed(&mut self, error: UpgradeFailed) {
         trace::upgrade_failed(&error);
         self.stage = Stage::Ended;
         self.shared.upgrade_failed(error);
-    }
-
-    fn end(&mut self) {
-        self.stage = Stage::Ended;
-        self.shared.ended();
     }
 }
 

@@ -11,7 +11,7 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::scratch;
+use crate::pool;
 
 /// How much the kernel takes that it has not sent: more only delays a ping behind it.
 #[cfg(any(target_os = "android", target_os = "linux"))]
@@ -114,7 +114,7 @@ fn merged<R>(slices: &[IoSlice<'_>], write: impl FnOnce(&[u8]) -> R) -> R {
     match slices {
         [first, ..] if first.len() >= MERGED => write(&first[..MERGED]),
         [only] => write(only),
-        _ => scratch::with(|scratch| {
+        _ => pool::with_scratch(|scratch| {
             let mut len = 0;
             for slice in slices {
                 let taken = slice.len().min(MERGED - len);

@@ -61,7 +61,7 @@ mod connection;
 mod driver;
 mod io;
 mod outbox;
-mod scratch;
+mod pool;
 mod shared;
 mod timer;
 

@@ -2,94 +2,156 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::mem;
 
-use bytes::{Buf, Bytes, BytesMut};
-use towline_protocol::{CloseFrame, Opcode, encode_close, encode_frame, encode_header};
+use bytes::{Buf, Bytes};
+use towline_protocol::{CloseFrame, Message, Opcode, encode_close, encode_frame, encode_header};
+
+use crate::pool;
 
 /// A payload of this size or more is not copied: its frame's header and its bytes are written as they are.
 const BY_REFERENCE: usize = 4096;
-
-/// What the buffer of small frames starts with, so that it need not grow for a few.
-const TAIL: usize = 512;
 
 /// The most pieces that one vectored write takes.
 pub(crate) const MAX_SLICES: usize = 16;
 
 /// Encoded frames in the order in which they go out.
+///
+/// Filled, then drained: nothing is pushed to one that is partly written.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    /// What is complete and will not grow.
-    pieces: VecDeque<Bytes>,
-    /// Small frames and headers behind them.
-    tail: BytesMut,
+    /// Small frames, and the headers of large ones.
+    merged: Vec<u8>,
+    /// How much of those is written.
+    written: usize,
+    // Boxed: mostly there is none, and an outbox moves.
+    large: Option<Box<Large>>,
+}
+
+/// Payloads that are written as they are.
+#[derive(Debug, Default)]
+struct Large {
+    /// And behind how much of `merged` each has its place.
+    payloads: VecDeque<(usize, Bytes)>,
     len: usize,
 }
 
 impl Outbox {
     /// Bytes not yet written.
     pub(crate) fn len(&self) -> usize {
-        self.len
+        let large = self.large.as_ref().map_or(0, |large| large.len);
+        self.merged.len() - self.written + large
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
-    /// Queues one unfragmented frame; gives back a payload that was copied.
-    pub(crate) fn push_frame(&mut self, opcode: Opcode, payload: Bytes) -> Option<Bytes> {
-        let before = self.tail.len();
-        if self.tail.capacity() == 0 {
-            self.tail.reserve(TAIL);
-        }
+    /// Queues a message in one frame: a large payload is taken out of it, a small one copied.
+    #[inline]
+    pub(crate) fn push_message(&mut self, message: &mut Message) {
+        let (opcode, payload) = match message {
+            Message::Text(text) => (Opcode::Text, text.as_bytes()),
+            Message::Binary(payload) => (Opcode::Binary, &payload[..]),
+        };
+        self.start();
         if payload.len() < BY_REFERENCE {
-            encode_frame(&mut self.tail, opcode, &payload, None);
-            self.len += self.tail.len() - before;
-            return Some(payload);
+            encode_frame(&mut self.merged, opcode, payload, None);
+        } else {
+            self.push_large(opcode, mem::take(message).into_bytes());
         }
-        self.tail
-            .extend_from_slice(&encode_header(opcode, payload.len(), true, None));
-        self.len += self.tail.len() - before + payload.len();
-        self.pieces.push_back(self.tail.split().freeze());
-        self.pieces.push_back(payload);
-        None
+    }
+
+    #[inline(never)]
+    fn push_large(&mut self, opcode: Opcode, payload: Bytes) {
+        let header = encode_header(opcode, payload.len(), true, None);
+        self.merged.extend_from_slice(&header);
+        let large = self.large.get_or_insert_default();
+        large.len += payload.len();
+        large.payloads.push_back((self.merged.len(), payload));
+    }
+
+    /// Queues a ping or a pong.
+    pub(crate) fn push_control(&mut self, opcode: Opcode, payload: &[u8]) {
+        self.start();
+        encode_frame(&mut self.merged, opcode, payload, None);
     }
 
     /// Queues a Close frame, empty for `None`.
     pub(crate) fn push_close(&mut self, close: Option<&CloseFrame>) {
-        let before = self.tail.len();
-        encode_close(&mut self.tail, close, None);
-        self.len += self.tail.len() - before;
+        self.start();
+        encode_close(&mut self.merged, close, None);
+    }
+
+    /// Gets a buffer for the next frame if there is none.
+    #[inline]
+    fn start(&mut self) {
+        debug_assert_eq!(self.written, 0, "what is partly written takes no more");
+        if self.merged.capacity() == 0 {
+            self.merged = pool::take_buffer();
+        }
+    }
+
+    /// The next bytes, if what is queued is one piece.
+    pub(crate) fn single(&self) -> Option<&[u8]> {
+        self.large.is_none().then(|| &self.merged[self.written..])
     }
 
     /// The first pieces of what is queued; how many there are.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
-        let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
-        let pieces = self.pieces.iter().map(|piece| &piece[..]).chain(tail);
         let mut count = 0;
-        for (slice, piece) in slices.iter_mut().zip(pieces) {
-            *slice = IoSlice::new(piece);
-            count += 1;
+        let mut push = |piece: &'a [u8]| {
+            if let (Some(slice), false) = (slices.get_mut(count), piece.is_empty()) {
+                *slice = IoSlice::new(piece);
+                count += 1;
+            }
+        };
+        let mut written = self.written;
+        if let Some(large) = &self.large {
+            for (place, payload) in large.payloads.iter().take(MAX_SLICES) {
+                push(&self.merged[written..*place]);
+                push(payload);
+                written = *place;
+            }
         }
+        push(&self.merged[written..]);
         count
     }
 
     /// Forgets the first `written` bytes.
     pub(crate) fn advance(&mut self, mut written: usize) {
-        debug_assert!(written <= self.len);
-        self.len -= written;
-        while let Some(piece) = self.pieces.front_mut() {
-            if written < piece.len() {
-                piece.advance(written);
-                return;
-            }
-            written -= piece.len();
-            self.pieces.pop_front();
+        if self.large.is_some() {
+            written = self.advance_large(written);
         }
-        self.tail.advance(written);
-        if self.len == 0 {
+        self.written += written;
+        if self.is_empty() {
             // An idle socket holds no buffer.
-            *self = Self::default();
+            self.written = 0;
+            pool::put_buffer(mem::take(&mut self.merged));
         }
+    }
+
+    /// Forgets what is written up to the last large payload; how much is written behind that.
+    #[inline(never)]
+    fn advance_large(&mut self, mut written: usize) -> usize {
+        let Some(large) = &mut self.large else {
+            return written;
+        };
+        while let Some((place, payload)) = large.payloads.front_mut() {
+            let merged = written.min(*place - self.written);
+            self.written += merged;
+            written -= merged;
+            let taken = written.min(payload.len());
+            large.len -= taken;
+            if taken < payload.len() {
+                payload.advance(taken);
+                return 0;
+            }
+            written -= taken;
+            large.payloads.pop_front();
+        }
+        self.large = None;
+        written
     }
 }
 
@@ -115,16 +177,16 @@ mod tests {
     fn bytes_leave_in_order_whatever_a_write_takes() {
         for step in [1, 3, 4096, usize::MAX] {
             let mut outbox = Outbox::default();
-            let mut expected = BytesMut::new();
-            for len in [0, 5, BY_REFERENCE, 7, BY_REFERENCE - 1, 3 * BY_REFERENCE] {
+            let mut expected = Vec::new();
+            for len in [0, 5, BY_REFERENCE, BY_REFERENCE, 7, BY_REFERENCE - 1].repeat(10) {
                 let payload = Bytes::from(vec![len as u8; len]);
                 encode_frame(&mut expected, Opcode::Binary, &payload, None);
-                outbox.push_frame(Opcode::Binary, payload);
+                outbox.push_message(&mut payload.into());
             }
             outbox.push_close(None);
             expected.extend_from_slice(&[0x88, 0]);
             assert_eq!(outbox.len(), expected.len());
-            assert_eq!(drain(&mut outbox, step), expected);
+            assert!(drain(&mut outbox, step) == expected, "in steps of {step}");
         }
     }
 
@@ -132,18 +194,31 @@ mod tests {
     fn a_large_payload_is_not_copied() {
         let payload = Bytes::from(vec![1; BY_REFERENCE]);
         let mut outbox = Outbox::default();
-        outbox.push_frame(Opcode::Binary, payload.clone());
+        outbox.push_message(&mut payload.clone().into());
 
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         assert_eq!(outbox.slices(&mut slices), 2);
         assert_eq!(slices[1].as_ptr(), payload.as_ptr());
+        assert_eq!(outbox.single(), None);
+    }
+
+    #[test]
+    fn small_frames_are_one_piece() {
+        let mut outbox = Outbox::default();
+        outbox.push_message(&mut "x".into());
+        outbox.push_message(&mut "yz".into());
+        assert_eq!(outbox.single(), Some(&b"\x81\x01x\x81\x02yz"[..]));
+        outbox.advance(4);
+        assert_eq!(outbox.single(), Some(&b"\x02yz"[..]));
     }
 
     #[test]
     fn an_empty_outbox_holds_no_buffer() {
         let mut outbox = Outbox::default();
-        outbox.push_frame(Opcode::Text, Bytes::from_static(b"x"));
+        outbox.push_message(&mut "x".into());
+        outbox.push_message(&mut vec![1; BY_REFERENCE].into());
         drain(&mut outbox, usize::MAX);
-        assert_eq!((outbox.tail.capacity(), outbox.pieces.capacity()), (0, 0));
+        assert_eq!(outbox.merged.capacity(), 0);
+        assert!(outbox.large.is_none());
     }
 }

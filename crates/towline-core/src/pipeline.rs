@@ -11,12 +11,13 @@
 //! One state under one lock decides every race between layer and endpoint: offered → accepted | answered | cancelled.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::Response;
 use hyper::upgrade::OnUpgrade;
+use parking_lot::Mutex;
 use towline_protocol::Limits;
 use towline_protocol::handshake::Handshake;
 
@@ -73,7 +74,7 @@ impl Offer {
 
     /// Ready when the endpoint has accepted; ask after the inner future was pending.
     pub fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<Accepted> {
-        let mut state = self.slot.lock();
+        let mut state = self.slot.state.lock();
         let replaced = match mem::replace(&mut *state, State::Taken) {
             State::Accepted { head, shared } => {
                 drop(state);
@@ -96,7 +97,7 @@ impl Offer {
     /// The inner future has finished: the endpoint has answered, unless it accepted in that very poll.
     #[must_use]
     pub fn answer(&self) -> Option<Accepted> {
-        let mut state = self.slot.lock();
+        let mut state = self.slot.state.lock();
         let previous = mem::replace(&mut *state, State::Answered);
         let State::Accepted { head, shared } = previous else {
             drop(state);
@@ -115,7 +116,7 @@ impl Offer {
 
 impl Drop for Offer {
     fn drop(&mut self) {
-        let mut state = self.slot.lock();
+        let mut state = self.slot.state.lock();
         let previous = match &*state {
             State::Offered(_) | State::Accepted { .. } => {
                 mem::replace(&mut *state, State::Cancelled)
@@ -163,7 +164,7 @@ impl Slot {
             protocol: options.protocol,
         };
         let shared = Shared::new(negotiated, options.limits);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let waker = match &mut *state {
             State::Offered(waker) => waker.take(),
             State::Accepted { .. } | State::Taken => return Err(AcceptError::AlreadyAccepted),
@@ -191,9 +192,5 @@ impl Slot {
         let mut head = self.handshake.accept(options.protocol.as_deref())?;
         head.headers_mut().extend(options.headers.clone());
         Ok(head)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,6 @@
 //! The receiving half of a socket, which owns it.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use futures_core::Stream;
 use towline_protocol::{CloseFrame, Message};
 
 use crate::control::{Control, WaitClosed};
-use crate::shared::{DONE, FAILED, Shared};
+use crate::shared::{DONE, FAILED, Shared, release};
 
 /// Receives from a WebSocket and owns it; made by [`WebSocket::split`](crate::WebSocket::split).
 ///
@@ -19,6 +20,8 @@ use crate::shared::{DONE, FAILED, Shared};
 #[derive(Debug)]
 pub struct Receiver {
     shared: Arc<Shared>,
+    /// What was taken from the inbox and not yet received.
+    at_hand: VecDeque<Message>,
     /// What the drop of this handle closes the socket with.
     on_drop: CloseFrame,
 }
@@ -27,6 +30,7 @@ impl Receiver {
     pub(crate) fn accepted(shared: Arc<Shared>) -> Self {
         Self {
             shared,
+            at_hand: VecDeque::new(),
             on_drop: FAILED,
         }
     }
@@ -45,7 +49,16 @@ impl Receiver {
     ///
     /// A dropped future has taken no message.
     pub fn recv(&mut self) -> impl Future<Output = Option<Message>> + Send + '_ {
-        poll_fn(|cx| self.shared.poll_recv(cx))
+        poll_fn(|cx| self.poll_recv(cx))
+    }
+
+    #[inline]
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        if let Some(message) = self.at_hand.pop_front() {
+            return Poll::Ready(Some(message));
+        }
+        release(&mut self.at_hand);
+        self.shared.poll_recv(&mut self.at_hand, cx)
     }
 
     /// Drops every message that was and will be received, and waits for the end of the socket.
@@ -57,6 +70,7 @@ impl Receiver {
     ///
     /// Messages are dropped from the first poll on, also after the future was dropped.
     pub async fn discard(&mut self) -> crate::Closed {
+        self.at_hand = VecDeque::new();
         self.shared.discard();
         self.closed().await
     }
@@ -81,7 +95,7 @@ impl Stream for Receiver {
     type Item = Message;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.shared.poll_recv(cx)
+        self.get_mut().poll_recv(cx)
     }
 }
 

@@ -47,7 +47,7 @@ impl Sender {
     ) -> impl Future<Output = Result<(), SendError>> + Send + '_ {
         SendMessage {
             shared: &self.shared,
-            message: Some(message.into()),
+            message: message.into(),
             waits: false,
         }
     }
@@ -60,12 +60,11 @@ impl Sender {
     ///
     /// [`TrySendError`], which gives the message back.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
-        let mut message = Some(message.into());
-        let pushed = self.shared.try_push(&mut message, None);
-        match (pushed, message) {
-            (Ok(false), Some(message)) => Err(TrySendError::Full(message)),
-            (Err(_), Some(message)) => Err(TrySendError::Closed(message)),
-            (_, None) | (Ok(true), _) => Ok(()),
+        let mut message = message.into();
+        match self.shared.try_push(&mut message, None) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(TrySendError::Full(message)),
+            Err(_) => Err(TrySendError::Closed(message)),
         }
     }
 
@@ -129,7 +128,7 @@ impl Sender {
 
 struct SendMessage<'a> {
     shared: &'a Shared,
-    message: Option<Message>,
+    message: Message,
     /// Counted among those that wait for room.
     waits: bool,
 }
@@ -151,6 +150,7 @@ impl Future for SendMessage<'_> {
 }
 
 impl Drop for SendMessage<'_> {
+    #[inline]
     fn drop(&mut self) {
         if self.waits {
             self.shared.wait_to_send(false);

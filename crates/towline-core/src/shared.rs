@@ -11,15 +11,17 @@ mod wakers;
 mod driver_side;
 mod handle_side;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::time::Instant;
-use towline_protocol::{CloseCode, CloseFrame, Limits, Message, Opcode};
+use towline_protocol::{CloseCode, CloseFrame, Limits, Message};
 
 use self::close::{Close, Request, Seen};
-pub(crate) use self::driver_side::Orders;
+pub(crate) use self::driver_side::{Orders, Written};
 use self::inbox::Inbox;
+pub(crate) use self::inbox::{Batch, Room, release};
 use self::pings::Pings;
 use self::wakers::{Wakers, Wakes};
 use crate::closed::{Closed, ClosedBy, Negotiated, Traffic};
@@ -58,6 +60,8 @@ struct State {
     close: Close,
     /// Nobody takes messages any more.
     discarding: bool,
+    /// Nobody sends any more: our Close is asked for, or the socket has ended.
+    shut: bool,
     aborted: bool,
     traffic: Traffic,
     wakers: Wakers,
@@ -87,6 +91,7 @@ impl Shared {
             sends_waiting: 0,
             close: Close::default(),
             discarding: false,
+            shut: false,
             aborted: false,
             traffic: Traffic::default(),
             wakers: Wakers::default(),
@@ -98,9 +103,10 @@ impl Shared {
         })
     }
 
+    #[inline]
     fn with<R>(&self, f: impl FnOnce(&mut State, &mut Wakes) -> R) -> R {
         let mut wakes = Wakes::default();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let result = f(&mut state, &mut wakes);
         drop(state);
         wakes.wake();
@@ -113,30 +119,23 @@ impl State {
         matches!(self.phase, Phase::Failed(_) | Phase::Closed(_))
     }
 
-    fn accepts_messages(&self) -> bool {
-        !self.is_closed() && !self.close.queued && self.close.requested.is_none() && !self.aborted
-    }
-
     /// Whether a message may be queued now.
+    #[inline]
     fn room_to_send(&self) -> Result<bool, SendError> {
-        if self.accepts_messages() {
-            Ok(self.queued() <= HIGH_WATER)
-        } else {
+        if self.shut {
             Err(SendError::Closed)
+        } else {
+            Ok(self.queued() <= HIGH_WATER)
         }
     }
 
     /// Queues the message; what is left of it is to be dropped outside of the lock.
-    fn push(&mut self, message: &mut Option<Message>, wakes: &mut Wakes) -> Option<Bytes> {
-        let message = message.take()?;
+    #[inline]
+    fn push(&mut self, message: &mut Message, wakes: &mut Wakes) {
         self.traffic.messages_sent += 1;
         self.traffic.bytes_sent += message.len() as u64;
-        let opcode = match message {
-            Message::Text(_) => Opcode::Text,
-            Message::Binary(_) => Opcode::Binary,
-        };
+        self.outbox.push_message(message);
         self.wakers.wake_driver(wakes);
-        self.outbox.push_frame(opcode, message.into_bytes())
     }
 
     fn queued(&self) -> usize {
@@ -150,11 +149,15 @@ impl State {
 
     /// Whether what the peer still sends is of no use to anybody.
     fn discards(&self) -> bool {
-        self.discarding || self.close.queued || self.close.requested.is_some()
+        self.discarding || self.shut
     }
 
-    fn has_room(&self) -> bool {
-        self.discards() || self.inbox.has_room()
+    fn room(&self) -> Room {
+        if self.discards() {
+            Room::EMPTY
+        } else {
+            self.inbox.room()
+        }
     }
 
     fn request_close(&mut self, frame: CloseFrame, tentative: bool, wakes: &mut Wakes) {
@@ -162,6 +165,7 @@ impl State {
             return;
         }
         self.close.requested = Some(Request { frame, tentative });
+        self.shut = true;
         self.wakers.wake_recv(wakes);
         self.wakers.wake_send(wakes);
         self.wakers.wake_driver(wakes);
@@ -185,6 +189,7 @@ impl State {
             if due || overdue || self.close.requested.is_some() {
                 self.outbox.push_close(received.answer.as_ref());
                 self.close.queued = true;
+                self.shut = true;
             }
         } else if let Some(request) = &self.close.requested {
             self.outbox.push_close(Some(&request.frame));

@@ -11,11 +11,20 @@ pub(crate) struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
     /// Ready once `deadline` has passed; never without one.
+    #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
-        let Some(deadline) = deadline else {
-            self.0 = None;
-            return Poll::Pending;
-        };
+        match deadline {
+            Some(deadline) => self.poll_until(cx, deadline),
+            None => {
+                if self.0.is_some() {
+                    self.0 = None;
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let sleep = self
             .0
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));

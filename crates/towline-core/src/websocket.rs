@@ -184,7 +184,7 @@ impl Stream for WebSocket {
     type Item = Message;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.shared().poll_recv(cx)
+        self.get_mut().receiver.poll_recv(cx)
     }
 }
 

@@ -5,10 +5,11 @@ use std::task::Context;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use towline_protocol::{CloseCode, CloseFrame, Message, Opcode, Violation};
+use towline_protocol::{CloseCode, CloseFrame, Opcode, Violation};
 
 use super::close::Received;
-use super::{FAILED, HIGH_WATER, Phase, Shared, State};
+use super::wakers::Wakes;
+use super::{Batch, FAILED, HIGH_WATER, Phase, Room, Shared, State};
 use crate::closed::ClosedBy;
 use crate::error::UpgradeFailed;
 use crate::outbox::Outbox;
@@ -17,36 +18,48 @@ use crate::outbox::Outbox;
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     pub(crate) abort: bool,
-    /// Nothing is left to write.
-    pub(crate) drained: bool,
     /// Our Close is queued, now or before.
     pub(crate) close_queued: bool,
     /// A count that moves while the endpoint takes and sends messages.
     pub(crate) activity: u64,
 }
 
+/// What became of the bytes that were collected.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written {
+    /// How many are not written.
+    pub(crate) left: usize,
+    /// All are, but the transport has more to do with them.
+    pub(crate) unflushed: bool,
+}
+
 impl Shared {
-    /// The driver starts to run: from here to [`leave`](Self::leave) nobody wakes it.
-    pub(crate) fn enter(&self, cx: &mut Context<'_>) {
+    /// Gives the endpoint what has arrived; whether one in the driver's own task has something new to see. From here to
+    /// [`finish`](Self::finish) nobody wakes the driver.
+    #[inline]
+    pub(crate) fn deliver(&self, arrived: &mut Batch, cx: &mut Context<'_>) -> bool {
         self.with(|state, wakes| {
             state.wakers.running = true;
-            state.wakers.endpoint_ready = true;
             wakes.register(&mut state.wakers.driver, cx);
-        });
+            state.take_in(arrived, wakes);
+            mem::take(&mut state.wakers.endpoint_ready)
+        })
     }
 
-    /// Whether an endpoint in the driver's own task has something new to see; asked before that is polled.
-    pub(crate) fn take_endpoint_ready(&self) -> bool {
-        self.with(|state, _| mem::take(&mut state.wakers.endpoint_ready))
-    }
-
-    /// Lets the driver return if nothing changed since it last looked and, unless `reads`, there is nothing to read.
-    pub(crate) fn leave(&self, reads: bool) -> bool {
-        self.with(|state, _| {
+    /// Lets the driver return if nothing changed since it last looked and, unless `reads`, there is nothing to read; how
+    /// much may be read, and whether the driver may return.
+    #[inline]
+    pub(crate) fn finish(&self, written: Option<Written>, reads: bool) -> (Room, bool) {
+        self.with(|state, wakes| {
+            if let Some(written) = written {
+                state.written(written, wakes);
+                state.wakers.poked |= written.left == 0 && !state.outbox.is_empty();
+            }
+            let room = state.room();
             let stay =
-                state.wakers.poked || state.wakers.endpoint_ready || (reads && state.has_room());
+                state.wakers.poked || state.wakers.endpoint_ready || (reads && !room.is_none());
             state.wakers.running = stay;
-            !stay
+            (room, !stay)
         })
     }
 
@@ -65,22 +78,7 @@ impl Shared {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.with(|state, _| state.has_room())
-    }
-
-    /// A message from the peer, dropped when nobody will take it; whether there is room for more.
-    pub(crate) fn deliver(&self, message: Message) -> bool {
-        let (room, _dropped) = self.with(|state, wakes| {
-            state.traffic.messages_received += 1;
-            state.traffic.bytes_received += message.len() as u64;
-            if state.discards() {
-                return (true, Some(message));
-            }
-            state.inbox.push(message);
-            state.wakers.wake_recv(wakes);
-            (state.inbox.has_room(), None)
-        });
-        room
+        self.with(|state, _| !state.room().is_none())
     }
 
     /// A ping from the peer: its pong is queued, or when too much is, stands in line as the newest.
@@ -94,7 +92,7 @@ impl Shared {
                 // response to previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the
                 // most recently processed Ping frame."
                 state.ping = None;
-                state.outbox.push_frame(Opcode::Pong, payload);
+                state.outbox.push_control(Opcode::Pong, &payload);
             } else {
                 state.ping = Some(payload);
             }
@@ -111,7 +109,7 @@ impl Shared {
     }
 
     /// The peer's Close. It is answered when the endpoint has seen what came before it.
-    pub(crate) fn peer_closed(&self, frame: Option<&CloseFrame>) {
+    pub(crate) fn peer_closed(&self, arrived: &mut Batch, frame: Option<&CloseFrame>) {
         let (code, reason) = match frame {
             Some(frame) => (frame.code(), frame.reason().to_owned()),
             None => (CloseCode::NO_STATUS, String::new()),
@@ -120,11 +118,11 @@ impl Shared {
             answer: frame.map(CloseFrame::reply),
             is_close: true,
         };
-        self.input_ended(received, (ClosedBy::Peer, code, reason));
+        self.input_ended(arrived, received, (ClosedBy::Peer, code, reason));
     }
 
     /// The peer broke the protocol. It is told by a Close when the endpoint has seen what came before that.
-    pub(crate) fn refuse(&self, violation: Violation) {
+    pub(crate) fn refuse(&self, arrived: &mut Batch, violation: Violation) {
         let answer = CloseFrame::from(violation);
         let reason = answer.reason().to_owned();
         let first = (ClosedBy::Violation(violation), answer.code(), reason);
@@ -132,11 +130,17 @@ impl Shared {
             answer: Some(answer),
             is_close: false,
         };
-        self.input_ended(received, first);
+        self.input_ended(arrived, received, first);
     }
 
-    fn input_ended(&self, received: Received, first: (ClosedBy, CloseCode, String)) {
+    fn input_ended(
+        &self,
+        arrived: &mut Batch,
+        received: Received,
+        first: (ClosedBy, CloseCode, String),
+    ) {
         self.with(|state, wakes| {
+            state.take_in(arrived, wakes);
             state.close.first.get_or_insert(first);
             state.close.received = Some(received);
             state.wakers.wake_recv(wakes);
@@ -151,7 +155,10 @@ impl Shared {
             if requested.as_ref().is_some_and(|request| request.tentative) {
                 *requested = None;
             }
-            let open = state.accepts_messages() && state.close.received.is_none();
+            let close = &state.close;
+            let open = !(state.is_closed() || state.aborted || close.queued)
+                && close.requested.is_none()
+                && close.received.is_none();
             state.request_close(FAILED, false, wakes);
             open
         })
@@ -159,40 +166,32 @@ impl Shared {
 
     /// Moves what is queued into an empty `writing`, behind it the Close if one is due. `overdue`: the endpoint has
     /// had its time to see the end of the input.
+    #[inline]
     pub(crate) fn collect(&self, writing: &mut Outbox, overdue: bool) -> Orders {
         self.with(|state, _| {
             state.wakers.poked = false;
-            if !state.close.queued {
-                if let Some(ping) = state.pings.next(Instant::now) {
-                    state.outbox.push_frame(Opcode::Ping, ping);
-                }
+            if !state.close.queued
+                && let Some(ping) = state.pings.next(Instant::now)
+            {
+                state.outbox.push_control(Opcode::Ping, &ping);
             }
             state.queue_close(overdue);
             if writing.is_empty() && !state.outbox.is_empty() {
-                *writing = mem::take(&mut state.outbox);
+                mem::swap(writing, &mut state.outbox);
                 state.writing = writing.len();
             }
             Orders {
                 abort: state.aborted,
-                drained: state.is_drained(),
                 close_queued: state.close.queued,
                 activity: state.traffic.messages_sent + state.inbox.taken,
             }
         })
     }
 
-    /// `left` bytes of those collected are not written, or all are and not yet flushed; whether nothing is left at all.
-    pub(crate) fn written(&self, left: usize, unflushed: bool) -> bool {
+    /// Notes what was written; whether nothing is left of all that was queued.
+    pub(crate) fn written(&self, written: Written) -> bool {
         self.with(|state, wakes| {
-            state.writing = left;
-            state.unflushed = unflushed;
-            if state.queued() <= HIGH_WATER {
-                if let Some(ping) = state.ping.take().filter(|_| !state.close.queued) {
-                    state.outbox.push_frame(Opcode::Pong, ping);
-                }
-                state.wakers.wake_send(wakes);
-            }
-            state.wakers.poked |= left == 0 && !state.outbox.is_empty();
+            state.written(written, wakes);
             state.is_drained()
         })
     }
@@ -200,6 +199,12 @@ impl Shared {
     /// No connection came of the upgrade.
     pub(crate) fn upgrade_failed(&self, error: UpgradeFailed) {
         self.end(|_| Phase::Failed(Some(error)));
+    }
+
+    /// The connection is gone, behind what has arrived.
+    pub(crate) fn gone(&self, arrived: &mut Batch) {
+        self.with(|state, wakes| state.take_in(arrived, wakes));
+        self.ended();
     }
 
     /// The socket has closed, whatever becomes of its connection.
@@ -223,6 +228,7 @@ impl Shared {
                 return None;
             }
             state.phase = phase(state);
+            state.shut = true;
             state.writing = 0;
             state.wakers.wake_recv(wakes);
             state.wakers.wake_send(wakes);
@@ -230,5 +236,33 @@ impl Shared {
             Some(mem::take(&mut state.outbox))
         });
         drop(dropped);
+    }
+}
+
+impl State {
+    /// Leaves in `arrived` what nobody will take, to be dropped outside of the lock.
+    #[inline]
+    fn take_in(&mut self, arrived: &mut Batch, wakes: &mut Wakes) {
+        if arrived.messages() == 0 {
+            return;
+        }
+        self.traffic.messages_received += arrived.messages() as u64;
+        self.traffic.bytes_received += arrived.bytes() as u64;
+        if !self.discards() {
+            self.inbox.append(arrived);
+            self.wakers.wake_recv(wakes);
+        }
+    }
+
+    #[inline]
+    fn written(&mut self, written: Written, wakes: &mut Wakes) {
+        self.writing = written.left;
+        self.unflushed = written.unflushed;
+        if self.queued() <= HIGH_WATER {
+            if let Some(ping) = self.ping.take().filter(|_| !self.close.queued) {
+                self.outbox.push_control(Opcode::Pong, &ping);
+            }
+            self.wakers.wake_send(wakes);
+        }
     }
 }

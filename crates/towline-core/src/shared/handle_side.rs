@@ -1,5 +1,6 @@
 //! What a handle does with the state.
 
+use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,10 +25,14 @@ impl Shared {
         })
     }
 
-    /// The next message; `None` behind the last one.
-    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+    /// The next message, with more of them in `at_hand`, which must be empty; `None` behind the last one.
+    pub(crate) fn poll_recv(
+        &self,
+        at_hand: &mut VecDeque<Message>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Message>> {
         self.with(|state, wakes| {
-            if let Some(message) = state.inbox.pop() {
+            if let Some(message) = state.inbox.take(at_hand) {
                 state.wakers.wake_driver(wakes);
                 return Poll::Ready(Some(message));
             }
@@ -45,7 +50,7 @@ impl Shared {
     }
 
     pub(crate) fn accepts_messages(&self) -> bool {
-        self.with(|state, _| state.accepts_messages())
+        self.with(|state, _| !state.shut)
     }
 
     /// Ready while no more than the high-water mark is queued.
@@ -61,32 +66,31 @@ impl Shared {
     }
 
     /// Queues a message, whatever is queued already.
-    pub(crate) fn push(&self, message: Message) -> Result<(), SendError> {
-        let mut message = Some(message);
-        let (pushed, _sent) = self.with(|state, wakes| {
-            let pushed = state.room_to_send().map(drop);
-            let sent = pushed.is_ok().then(|| state.push(&mut message, wakes));
-            (pushed, sent)
-        });
-        pushed
+    pub(crate) fn push(&self, mut message: Message) -> Result<(), SendError> {
+        self.with(|state, wakes| {
+            state.room_to_send()?;
+            state.push(&mut message, wakes);
+            Ok(())
+        })
     }
 
     /// Queues the message if it can: `Ok(false)` while more than the high-water mark is queued, and then, if there is
-    /// a context, its waker is called when that has changed.
+    /// a context, its waker is called when that has changed. What is left of a queued message is of no use.
+    #[inline]
     pub(crate) fn try_push(
         &self,
-        message: &mut Option<Message>,
+        message: &mut Message,
         cx: Option<&mut Context<'_>>,
     ) -> Result<bool, SendError> {
-        let (pushed, _sent) = self.with(|state, wakes| match (state.room_to_send(), cx) {
-            (Ok(true), _) => (Ok(true), state.push(message, wakes)),
-            (Ok(false), Some(cx)) => {
+        self.with(|state, wakes| {
+            let room = state.room_to_send()?;
+            if room {
+                state.push(message, wakes);
+            } else if let Some(cx) = cx {
                 wakers::register(&mut state.wakers.send, cx);
-                (Ok(false), None)
             }
-            (refused, _) => (refused, None),
-        });
-        pushed
+            Ok(room)
+        })
     }
 
     /// A future of `send` waits, or no longer does.
@@ -118,7 +122,7 @@ impl Shared {
     /// Asks for a ping of the peer, and gives the number of its turn.
     pub(crate) fn ask_ping(&self) -> Result<u64, PingError> {
         self.with(|state, wakes| {
-            if !state.accepts_messages() || state.close.received.is_some() {
+            if state.shut || state.close.received.is_some() {
                 return Err(PingError::Closed);
             }
             let turn = state.pings.ask();
@@ -173,6 +177,7 @@ impl Shared {
     pub(crate) fn abort(&self) {
         self.with(|state, wakes| {
             state.aborted = true;
+            state.shut = true;
             state.wakers.wake_driver(wakes);
         });
     }

@@ -39,10 +39,17 @@ impl Wakes {
     #[inline]
     pub(super) fn wake(self) {
         if let Some(lists) = self.0 {
-            // What was replaced is dropped behind this.
-            for waker in lists.wake {
-                waker.wake();
-            }
+            lists.wake();
+        }
+    }
+}
+
+impl Lists {
+    #[cold]
+    fn wake(self) {
+        // What was replaced is dropped behind this.
+        for waker in self.wake {
+            waker.wake();
         }
     }
 }
@@ -60,12 +67,22 @@ impl Wakers {
 
     /// A waker of the driver's own task stays where it is.
     pub(super) fn wake_recv(&mut self, wakes: &mut Wakes) {
-        if let Some(waker) = self.recv.take() {
-            self.recv = self.wake_endpoint(waker, wakes);
+        match &self.recv {
+            Some(waker) if self.saves_wake_of(waker) => self.endpoint_ready = true,
+            Some(_) => wakes.lists().wake.extend(self.recv.take()),
+            None => {}
         }
     }
 
+    #[inline]
     pub(super) fn wake_send(&mut self, wakes: &mut Wakes) {
+        if !self.send.is_empty() {
+            self.wake_all_send(wakes);
+        }
+    }
+
+    #[cold]
+    fn wake_all_send(&mut self, wakes: &mut Wakes) {
         for waker in mem::take(&mut self.send) {
             if let Some(own) = self.wake_endpoint(waker, wakes) {
                 wakes.lists().replaced.push(own);
@@ -81,10 +98,14 @@ impl Wakers {
         }
     }
 
+    fn saves_wake_of(&self, waker: &Waker) -> bool {
+        let driver = self.driver.as_ref();
+        self.running && driver.is_some_and(|driver| driver.will_wake(waker))
+    }
+
     /// Saves the wake of an endpoint that the running driver polls anyway, and gives its waker back.
     fn wake_endpoint(&mut self, waker: Waker, wakes: &mut Wakes) -> Option<Waker> {
-        let driver = self.driver.as_ref();
-        if self.running && driver.is_some_and(|driver| driver.will_wake(&waker)) {
+        if self.saves_wake_of(&waker) {
             self.endpoint_ready = true;
             return Some(waker);
         }
@@ -98,10 +119,9 @@ impl Wakes {
         if !slot
             .as_ref()
             .is_some_and(|waker| waker.will_wake(cx.waker()))
+            && let Some(replaced) = slot.replace(cx.waker().clone())
         {
-            if let Some(replaced) = slot.replace(cx.waker().clone()) {
-                self.lists().replaced.push(replaced);
-            }
+            self.lists().replaced.push(replaced);
         }
     }
 }
