@@ -131,6 +131,7 @@ impl Driver {
     fn write(&mut self, cx: &mut Context<'_>) {
         let outcome = match &mut self.stage {
             Stage::Upgrading { deadline, .. } => {
+                self.shared.put_off();
                 if self.timer.poll(cx, Some(*deadline)).is_ready() {
                     self.upgrade_failed(UpgradeFailed::TimedOut);
                 }

@@ -164,6 +164,11 @@ impl Shared {
         })
     }
 
+    /// Without a connection, what was asked of the driver waits.
+    pub(crate) fn put_off(&self) {
+        self.with(|state, _| state.wakers.poked = false);
+    }
+
     /// Moves what is queued into an empty `writing`, behind it the Close if one is due. `overdue`: the endpoint has
     /// had its time to see the end of the input.
     #[inline]

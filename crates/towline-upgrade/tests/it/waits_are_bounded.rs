@@ -1,6 +1,6 @@
 //! Nothing waits for ever: for the connection, for the peer's Close, for the end of its input.
 
-use std::future::pending;
+use std::future::{Future, pending};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::duplex;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use towline_core::{AcceptError, ClosedBy, UpgradeFailed, WebSocketUpgrade};
 use towline_upgrade::UpgradeLayer;
 
 use crate::support::{
-    BoxError, Client, Clock, HANDSHAKE, Peer, echo, offered, once, open_served, response, serve,
-    settle, soon,
+    BoxError, Client, Clock, End, HANDSHAKE, Peer, echo, offered, once, open_served, response,
+    serve, settle, soon, without_spinning,
 };
 
 /// The error of an accept whose connection never comes, and the client, which never gets an answer.
@@ -27,8 +28,18 @@ async fn accept_unanswered(layer: UpgradeLayer) -> (AcceptError, Peer) {
         let _ = sender.send(WebSocketUpgrade::of(&request)?.accept().await);
         Ok(response(200, ""))
     });
-    let service = layer.layer(service);
-    // A layer outside that keeps the 101 to itself.
+    let client = serve_unanswered(layer.layer(service)).await;
+    (soon(receiver).await.unwrap().unwrap_err(), client)
+}
+
+/// Serves under a layer that keeps the 101 to itself; the client has sent its handshake.
+async fn serve_unanswered<S, B>(service: S) -> Peer
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = BoxError>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Send,
+{
     let mut client = Peer::new(
         serve(service_fn(move |request: Request<Incoming>| {
             let service = service.clone();
@@ -40,7 +51,7 @@ async fn accept_unanswered(layer: UpgradeLayer) -> (AcceptError, Peer) {
         .0,
     );
     client.write(HANDSHAKE).await;
-    (soon(receiver).await.unwrap().unwrap_err(), client)
+    client
 }
 
 #[tokio::test(start_paused = true)]
@@ -64,6 +75,37 @@ async fn the_handshake_timeout_is_a_setting() {
         error,
         AcceptError::UpgradeFailed(UpgradeFailed::TimedOut)
     ));
+}
+
+/// The endpoint gives up before the connection comes; nothing is left to do until it does.
+#[tokio::test(start_paused = true)]
+async fn an_accept_that_was_given_up_waits_quietly() {
+    let clock = Clock::start();
+    let (service, ended) = once(|request| async move {
+        let accept = WebSocketUpgrade::of(&request)?.accept();
+        let timed_out = timeout(Duration::from_secs(1), accept).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(timed_out.is_err());
+        Ok(response(200, ""))
+    });
+    let service = UpgradeLayer::new().executor(Quiet).layer(service);
+    let _client = serve_unanswered(service).await;
+    let end = ended.wait().await;
+    assert!(matches!(end, Some(End::Response(200, None))), "{end:?}");
+    clock.assert(Duration::from_secs(3));
+}
+
+/// Tokio's executor for tasks that do not spin.
+#[derive(Clone, Debug)]
+struct Quiet;
+
+impl<F> hyper::rt::Executor<F> for Quiet
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::spawn(without_spinning(future));
+    }
 }
 
 #[tokio::test(start_paused = true)]
