@@ -19,6 +19,12 @@
 //! assert_eq!(decoded.event, Some(Event::Message(Message::from("Hello"))));
 //! # Ok::<(), towline_protocol::Violation>(())
 //! ```
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `tungstenite` | conversions of messages, close codes and close frames to and from tungstenite 0.30 |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -29,6 +35,8 @@ mod frame;
 pub mod handshake;
 mod mask;
 mod message;
+#[cfg(feature = "tungstenite")]
+mod tungstenite;
 mod utf8;
 mod violation;
 
@@ -37,4 +45,7 @@ pub use self::decoder::{Decoded, Decoder, Event, Limits, Role};
 pub use self::encoder::{encode_close, encode_frame, encode_header};
 pub use self::frame::{HeaderBytes, Opcode};
 pub use self::message::{InvalidText, Message, Text};
+#[cfg(feature = "tungstenite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tungstenite")))]
+pub use self::tungstenite::NotAMessage;
 pub use self::violation::Violation;
