@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use hyper::upgrade::Upgraded;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::Instant;
@@ -106,6 +106,10 @@ impl Input {
 impl Connection {
     pub(crate) fn new(upgraded: Upgraded, shared: &Shared) -> Self {
         let (io, already_read) = Io::new(upgraded);
+        Self::over(io, already_read, shared)
+    }
+
+    fn over(io: Io, already_read: Bytes, shared: &Shared) -> Self {
         Self {
             io,
             decoder: Decoder::new(Role::Server, shared.limits),
@@ -117,6 +121,20 @@ impl Connection {
             progress: false,
             unflushed: false,
             output: Output::Frames,
+        }
+    }
+
+    /// A connection whose frames were the endpoint's own: what is left is its orderly end.
+    #[cfg(feature = "tungstenite")]
+    pub(crate) fn ending(io: Io, shared: &Shared) -> Self {
+        Self {
+            input: Input::Discarded {
+                budget: DISCARD_BYTES,
+            },
+            output: Output::ShuttingDown {
+                deadline: Instant::now() + CLOSE_TIMEOUT,
+            },
+            ..Self::over(io, Bytes::new(), shared)
         }
     }
 

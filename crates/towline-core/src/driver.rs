@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use crate::connection::{Connection, Gone};
 use crate::error::UpgradeFailed;
+#[cfg(feature = "tungstenite")]
+use crate::shared::Returned;
 use crate::shared::{Batch, Shared};
 use crate::timer::Timer;
 use crate::trace;
@@ -47,6 +49,9 @@ enum Stage {
     },
     // Boxed: it appears only once the connection does, and the enum moves.
     Open(Box<Connection>),
+    /// The endpoint speaks the protocol by itself.
+    #[cfg(feature = "tungstenite")]
+    Lent,
     Ended,
 }
 
@@ -106,11 +111,7 @@ impl Driver {
     fn read(&mut self, arrived: &mut Batch, cx: &mut Context<'_>) -> usize {
         if let Stage::Upgrading { on_upgrade, .. } = &mut self.stage {
             match Pin::new(on_upgrade).poll(cx) {
-                Poll::Ready(Ok(upgraded)) => {
-                    let connection = Connection::new(upgraded, &self.shared);
-                    self.stage = Stage::Open(Box::new(connection));
-                    self.shared.open();
-                }
+                Poll::Ready(Ok(upgraded)) => self.open(upgraded),
                 Poll::Ready(Err(error)) => self.upgrade_failed(error.into()),
                 Poll::Pending => {}
             }
@@ -128,7 +129,20 @@ impl Driver {
         }
     }
 
+    fn open(&mut self, upgraded: Upgraded) {
+        #[cfg(feature = "tungstenite")]
+        let Some(upgraded) = self.shared.lend(upgraded) else {
+            self.stage = Stage::Lent;
+            return self.shared.open();
+        };
+        let connection = Connection::new(upgraded, &self.shared);
+        self.stage = Stage::Open(Box::new(connection));
+        self.shared.open();
+    }
+
     fn write(&mut self, cx: &mut Context<'_>) {
+        #[cfg(feature = "tungstenite")]
+        self.take_back();
         let outcome = match &mut self.stage {
             Stage::Upgrading { deadline, .. } => {
                 self.shared.put_off();
@@ -138,19 +152,40 @@ impl Driver {
                 return;
             }
             Stage::Open(connection) => connection.write(&self.shared, &mut self.timer, cx),
+            #[cfg(feature = "tungstenite")]
+            Stage::Lent => return,
             Stage::Ended => return,
         };
         if let Err(Gone) = outcome {
-            self.stage = Stage::Ended;
-            self.shared.ended();
+            self.end();
         }
     }
 
     fn finish(&mut self) -> bool {
         match &mut self.stage {
             Stage::Open(connection) => connection.finish(&self.shared),
-            Stage::Upgrading { .. } | Stage::Ended => self.shared.finish(None, false).1,
+            _ => self.shared.finish(None, false).1,
         }
+    }
+
+    /// Goes on with a connection that was lent, when the endpoint has given it back or never took it.
+    #[cfg(feature = "tungstenite")]
+    fn take_back(&mut self) {
+        if !matches!(self.stage, Stage::Lent) {
+            return;
+        }
+        let connection = match self.shared.take_back() {
+            None => return,
+            Some(Returned::Unused(upgraded)) => Connection::new(upgraded, &self.shared),
+            Some(Returned::Used(io)) => Connection::ending(io, &self.shared),
+            Some(Returned::Never) => return self.end(),
+        };
+        self.stage = Stage::Open(Box::new(connection));
+    }
+
+    fn end(&mut self) {
+        self.stage = Stage::Ended;
+        self.shared.ended();
     }
 
     fn upgrade_failed(&mut self, error: UpgradeFailed) {

@@ -42,6 +42,7 @@
 //! | `axum` | `WebSocketUpgrade` as an axum extractor; `Closed` and the errors as axum responses |
 //! | `test-util` | `test_util`: a tungstenite client for any tower service, in memory |
 //! | `tracing` | an event when an upgrade fails or an endpoint does |
+//! | `tungstenite` | [`WebSocketUpgrade::accept_tungstenite`]; messages, close codes and close frames convert to and from tungstenite's. tokio-tungstenite 0.30 is part of the API: another version of it is another version of this crate |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -71,10 +72,20 @@ mod axum;
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub mod test_util;
 mod trace;
+#[cfg(feature = "tungstenite")]
+mod tungstenite;
 
 pub use towline_protocol::handshake;
 pub use towline_protocol::handshake::{InvalidHandshake, ProtocolNotOffered};
 pub use towline_protocol::{CloseCode, InvalidClose, Limits, Message, Text, Violation};
+
+#[cfg(feature = "tungstenite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tungstenite")))]
+#[doc(no_inline)]
+pub use tokio_tungstenite;
+#[cfg(feature = "tungstenite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tungstenite")))]
+pub use towline_protocol::NotAMessage;
 
 pub use self::closed::{Closed, ClosedBy};
 pub use self::control::{Control, WaitClosed};
@@ -82,5 +93,8 @@ pub use self::error::{AcceptError, PingError, SendError, TrySendError, UpgradeFa
 pub use self::handshake_error::{HandshakeError, HandshakeErrorKind};
 pub use self::receiver::Receiver;
 pub use self::sender::Sender;
+#[cfg(feature = "tungstenite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tungstenite")))]
+pub use self::tungstenite::Transport;
 pub use self::upgrade::{Accept, Outcome, WebSocketUpgrade};
 pub use self::websocket::WebSocket;

@@ -164,6 +164,10 @@ impl Slot {
             protocol: options.protocol,
         };
         let shared = Shared::new(negotiated, options.limits);
+        #[cfg(feature = "tungstenite")]
+        if options.borrow {
+            shared.ask_to_borrow();
+        }
         let mut state = self.state.lock();
         let waker = match &mut *state {
             State::Offered(waker) => waker.take(),

@@ -5,6 +5,8 @@
 
 mod close;
 mod inbox;
+#[cfg(feature = "tungstenite")]
+mod loan;
 mod pings;
 mod wakers;
 
@@ -22,6 +24,8 @@ use self::close::{Close, Request, Seen};
 pub(crate) use self::driver_side::{Orders, Written};
 use self::inbox::Inbox;
 pub(crate) use self::inbox::{Batch, Room, release};
+#[cfg(feature = "tungstenite")]
+pub(crate) use self::loan::{Direction, Returned};
 use self::pings::Pings;
 use self::wakers::{Wakers, Wakes};
 use crate::closed::{Closed, ClosedBy, Negotiated, Traffic};
@@ -65,6 +69,8 @@ struct State {
     aborted: bool,
     traffic: Traffic,
     wakers: Wakers,
+    #[cfg(feature = "tungstenite")]
+    loan: loan::Loan,
 }
 
 #[derive(Debug)]
@@ -95,6 +101,8 @@ impl Shared {
             aborted: false,
             traffic: Traffic::default(),
             wakers: Wakers::default(),
+            #[cfg(feature = "tungstenite")]
+            loan: loan::Loan::default(),
         };
         Arc::new(Self {
             state: Mutex::new(state),

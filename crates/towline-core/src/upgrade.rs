@@ -29,7 +29,7 @@ use crate::websocket::WebSocket;
 #[must_use = "an upgrade that is not accepted is answered by the endpoint's response"]
 pub struct WebSocketUpgrade {
     slot: Arc<Slot>,
-    options: Options,
+    pub(crate) options: Options,
 }
 
 /// What the endpoint chose; nothing of it is checked yet.
@@ -39,6 +39,9 @@ pub(crate) struct Options {
     pub(crate) require_protocol: bool,
     pub(crate) headers: HeaderMap,
     pub(crate) limits: Limits,
+    /// The endpoint speaks the protocol by itself.
+    #[cfg(feature = "tungstenite")]
+    pub(crate) borrow: bool,
 }
 
 impl WebSocketUpgrade {
@@ -48,6 +51,8 @@ impl WebSocketUpgrade {
             require_protocol: false,
             headers: HeaderMap::new(),
             limits,
+            #[cfg(feature = "tungstenite")]
+            borrow: false,
         };
         Self { slot, options }
     }

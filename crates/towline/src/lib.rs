@@ -93,6 +93,7 @@ async fn main() -> std::io::Result<()> {
 //! | `echo` | yes | [`EchoService`] |
 //! | `test-util` | no | `test_util`: a tungstenite client for any stack, in memory, to test with |
 //! | `tracing` | yes | the request's span stays with the pipeline; events for what goes wrong |
+//! | `tungstenite` | no | `WebSocketUpgrade::accept_tungstenite`: the socket as tokio-tungstenite 0.30 has it; conversions of messages |
 //! | `upgrade` | yes | [`UpgradeLayer`] |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -20,3 +20,5 @@ mod the_driver_works_by_itself;
 
 mod http2_is_served_alike;
 mod other_libraries_fit;
+mod tungstenite_lives_in_the_pipeline;
+mod tungstenite_loses_the_socket_with_the_pipeline;

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, Location};
 use std::pin::Pin;
@@ -21,7 +21,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
-use tower::{Layer, Service, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use towline_core::{AcceptError, Closed, WebSocket, WebSocketUpgrade};
 use towline_upgrade::UpgradeLayer;
 
@@ -132,6 +132,28 @@ where
     let connection = http1::Builder::new().serve_connection(TokioIo::new(server), service);
     tokio::spawn(connection.with_upgrades());
     Client(client)
+}
+
+/// Serves under a layer that keeps the 101 to itself; the client has sent its handshake.
+pub(crate) async fn serve_unanswered<S, B>(service: S) -> Peer
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = BoxError>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Send,
+{
+    let mut client = Peer::new(
+        serve(service_fn(move |request: Request<Incoming>| {
+            let service = service.clone();
+            async move {
+                let _accepted = service.oneshot(request).await?;
+                pending::<Result<Response<String>, BoxError>>().await
+            }
+        }))
+        .0,
+    );
+    client.write(HANDSHAKE).await;
+    client
 }
 
 /// A service of one request; its end is told whether the endpoint finished or was dropped.
@@ -483,11 +505,15 @@ pub(crate) fn close_body(code: u16, reason: &str) -> Vec<u8> {
 
 /// Tokio's executor, counting the tasks.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counting(Arc<[AtomicUsize; 2]>);
+pub(crate) struct Counting(Arc<[AtomicUsize; 3]>);
 
 impl Counting {
     pub(crate) fn tasks(&self) -> usize {
         self.0[0].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.tasks() - self.0[2].load(Ordering::Relaxed)
     }
 
     pub(crate) fn panics(&self) -> usize {
@@ -506,6 +532,7 @@ where
             if AssertUnwindSafe(future).catch_unwind().await.is_err() {
                 counts[1].fetch_add(1, Ordering::Relaxed);
             }
+            counts[2].fetch_add(1, Ordering::Relaxed);
         });
     }
 }

@@ -1,24 +1,23 @@
 //! Nothing waits for ever: for the connection, for the peer's Close, for the end of its input.
 
-use std::future::{Future, pending};
+use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::Request;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::duplex;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::{Layer, Service, service_fn};
 use towline_core::{AcceptError, ClosedBy, UpgradeFailed, WebSocketUpgrade};
 use towline_upgrade::UpgradeLayer;
 
 use crate::support::{
     BoxError, Client, Clock, End, HANDSHAKE, Peer, echo, offered, once, open_served, response,
-    serve, settle, soon, without_spinning,
+    serve_unanswered, settle, soon, without_spinning,
 };
 
 /// The error of an accept whose connection never comes, and the client, which never gets an answer.
@@ -30,28 +29,6 @@ async fn accept_unanswered(layer: UpgradeLayer) -> (AcceptError, Peer) {
     });
     let client = serve_unanswered(layer.layer(service)).await;
     (soon(receiver).await.unwrap().unwrap_err(), client)
-}
-
-/// Serves under a layer that keeps the 101 to itself; the client has sent its handshake.
-async fn serve_unanswered<S, B>(service: S) -> Peer
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = BoxError>,
-    S: Clone + Send + 'static,
-    S::Future: Send,
-    B: Send,
-{
-    let mut client = Peer::new(
-        serve(service_fn(move |request: Request<Incoming>| {
-            let service = service.clone();
-            async move {
-                let _accepted = service.oneshot(request).await?;
-                pending::<Result<Response<String>, BoxError>>().await
-            }
-        }))
-        .0,
-    );
-    client.write(HANDSHAKE).await;
-    client
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tower::ServiceBuilder;
 use towline::{EchoService, UpgradeLayer};
 
-use crate::support::{App, Http, Server, app, serve, within};
+use crate::support::{App, Http, Server, app, serve, tungstenite_echo, within};
 
 /// "Hello", masked: the example of RFC 6455 section 5.7.
 const HELLO: &[u8] = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
@@ -20,10 +20,22 @@ fn echo() -> App {
     app(layers.service(EchoService::new()))
 }
 
+fn tungstenite() -> App {
+    let layers = ServiceBuilder::new().layer(UpgradeLayer::new());
+    app(layers.service_fn(tungstenite_echo))
+}
+
+/// What decodes: our driver, or tungstenite.
+fn everything() -> impl Iterator<Item = (Server, App)> {
+    [Server::Hyper, Server::Axum]
+        .into_iter()
+        .flat_map(|server| [(server, echo()), (server, tungstenite())])
+}
+
 #[tokio::test]
 async fn in_the_same_packet() {
-    for server in [Server::Hyper, Server::Axum] {
-        let address = serve(server, Http::One, echo()).await;
+    for (server, app) in everything() {
+        let address = serve(server, Http::One, app).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
         let mut packet = b"GET /ws HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -49,8 +61,8 @@ async fn in_the_same_packet() {
 
 #[tokio::test]
 async fn before_the_answer_over_http2() {
-    for server in [Server::Hyper, Server::Axum] {
-        let address = serve(server, Http::Two, echo()).await;
+    for (server, app) in everything() {
+        let address = serve(server, Http::Two, app).await;
         let stream = TcpStream::connect(address).await.unwrap();
         let (sender, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(connection);

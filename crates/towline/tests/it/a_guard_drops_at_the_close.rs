@@ -14,9 +14,9 @@ use crate::support::{EVERYWHERE, Guard, NoBody, app, connect, next, serve};
 
 /// Holds a guard in its future.
 #[derive(Clone)]
-struct Guarded<S> {
-    inner: S,
-    dropped: UnboundedSender<&'static str>,
+pub(crate) struct Guarded<S> {
+    pub(crate) inner: S,
+    pub(crate) dropped: UnboundedSender<&'static str>,
 }
 
 impl<S> Service<Request<NoBody>> for Guarded<S>

@@ -20,3 +20,4 @@ mod no_wake_up_is_lost;
 mod no_wake_up_is_lost_at_random;
 mod nobody_waits_for_the_peer_to_hang_up;
 mod the_driver_works_while_the_endpoint_does_not;
+mod the_pipeline_of_tungstenite_lives;

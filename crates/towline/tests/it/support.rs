@@ -25,6 +25,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
 use tower_service::Service;
+use towline::WebSocketUpgrade;
 
 /// Longer than anything takes: what runs into it hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
@@ -124,6 +125,20 @@ where
         }
     });
     address
+}
+
+/// An endpoint that echoes by tungstenite.
+pub(crate) async fn tungstenite_echo(
+    request: Request<NoBody>,
+) -> Result<Response<NoBody>, Infallible> {
+    let upgrade = WebSocketUpgrade::of(&request).unwrap();
+    let mut stream = upgrade.accept_tungstenite().await.unwrap();
+    while let Some(Ok(message)) = stream.next().await {
+        if message.is_text() || message.is_binary() {
+            stream.send(message).await.unwrap();
+        }
+    }
+    Ok(Response::new(NoBody::new()))
 }
 
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}

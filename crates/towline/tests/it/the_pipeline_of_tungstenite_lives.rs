@@ -1,0 +1,97 @@
+//! `accept_tungstenite` gives the socket to tungstenite, and the layers stay until that is done with it.
+
+use futures_util::{SinkExt, StreamExt};
+use http::Request;
+use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::time::{Duration, sleep};
+use tokio_tungstenite::tungstenite::Message;
+use tower::limit::GlobalConcurrencyLimitLayer;
+use tower::{ServiceBuilder, ServiceExt, layer::layer_fn, service_fn};
+use towline::UpgradeLayer;
+
+use crate::a_guard_drops_at_the_close::Guarded;
+use crate::support::{
+    EVERYWHERE, NoBody, app, connect, next, serve, tungstenite_echo as endpoint, within,
+};
+
+#[tokio::test]
+async fn a_guard_and_a_permit_are_held_and_code_runs_at_the_end() {
+    for (server, http) in EVERYWHERE {
+        let (log, mut events) = mpsc::unbounded_channel();
+        let [dropped, let_in, answered] = [(); 3].map(|()| log.clone());
+        let stack = ServiceBuilder::new()
+            .layer(UpgradeLayer::new())
+            .layer(GlobalConcurrencyLimitLayer::new(1))
+            .layer(layer_fn(move |inner| Guarded {
+                inner,
+                dropped: dropped.clone(),
+            }))
+            .map_request(move |request: Request<NoBody>| {
+                let_in.send("let in").unwrap();
+                request
+            })
+            .map_response(move |response| {
+                answered.send("answered").unwrap();
+                response
+            })
+            .service_fn(endpoint);
+        // A limit holds requests back in `poll_ready`.
+        let stack = service_fn(move |request| {
+            log.send("arrived").unwrap();
+            stack.clone().oneshot(request)
+        });
+        let address = serve(server, http, app(stack)).await;
+
+        let mut first = connect(http, address).await;
+        for event in ["arrived", "let in"] {
+            assert_eq!(next(&mut events).await, event);
+        }
+        let second = tokio::spawn(async move { connect(http, address).await });
+        assert_eq!(next(&mut events).await, "arrived");
+        for _ in 0..100 {
+            first.echo("still here").await;
+        }
+        let early = events.try_recv();
+        assert_eq!(early, Err(TryRecvError::Empty), "{server:?} {http:?}");
+
+        first.close().await;
+        for event in ["answered", "dropped", "let in"] {
+            assert_eq!(next(&mut events).await, event, "{server:?} {http:?}");
+        }
+        let mut second = within(second).await.unwrap();
+        second.echo("at last").await;
+        // Without any Close.
+        drop(second);
+        for event in ["answered", "dropped"] {
+            assert_eq!(next(&mut events).await, event, "{server:?} {http:?}");
+        }
+    }
+}
+
+/// The endpoint is polled whenever its connection is ready, for reading or for writing.
+#[tokio::test]
+async fn a_client_that_reads_late_gets_everything() {
+    const MESSAGES: usize = 100;
+    const SIZE: usize = 70_000;
+
+    for (server, http) in EVERYWHERE {
+        let stack = ServiceBuilder::new()
+            .layer(UpgradeLayer::new())
+            .service_fn(endpoint);
+        let address = serve(server, http, app(stack)).await;
+        let (mut sink, mut stream) = connect(http, address).await.socket.split();
+        let sending = tokio::spawn(async move {
+            for index in 0..MESSAGES {
+                let payload = vec![index as u8; SIZE];
+                sink.send(Message::binary(payload)).await.unwrap();
+            }
+            sink
+        });
+        sleep(Duration::from_millis(500)).await;
+        for index in 0..MESSAGES {
+            let message = within(stream.next()).await.unwrap().unwrap();
+            assert_eq!(message.into_data(), vec![index as u8; SIZE]);
+        }
+        drop(within(sending).await.unwrap());
+    }
+}

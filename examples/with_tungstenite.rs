@@ -1,0 +1,76 @@
+//! A handler written for tokio-tungstenite, moved inside of the upgrade layer:
+//! `cargo run -p examples --bin with-tungstenite`.
+//!
+//! `handle` is as it was under `accept_async(tcp_stream)`. What changes is around it: the limit counts open sockets.
+
+use axum::{Router, routing::any};
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tower::limit::GlobalConcurrencyLimitLayer;
+use towline::tokio_tungstenite::WebSocketStream;
+use towline::tokio_tungstenite::tungstenite::{self, Message};
+use towline::{AcceptError, UpgradeLayer, WebSocketUpgrade};
+
+fn app() -> Router {
+    Router::new()
+        .route("/ws", any(endpoint))
+        .layer(GlobalConcurrencyLimitLayer::new(1000))
+        .layer(UpgradeLayer::new())
+}
+
+async fn endpoint(upgrade: WebSocketUpgrade) -> Result<(), AcceptError> {
+    let stream = upgrade.accept_tungstenite().await?;
+    if let Err(error) = handle(stream).await {
+        eprintln!("socket failed: {error}");
+    }
+    Ok(()) // for the layers; the client had its 101 long ago
+}
+
+/// Greets, and answers in capitals until the client closes.
+async fn handle<S>(mut stream: WebSocketStream<S>) -> Result<(), tungstenite::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    stream.send(Message::text("who is there?")).await?;
+    // tungstenite answers pings and the Close while it is read: to the end, then.
+    while let Some(message) = stream.next().await {
+        if let Message::Text(text) = message? {
+            stream.send(Message::text(text.to_uppercase())).await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    axum::serve(TcpListener::bind("127.0.0.1:5000").await?, app()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_tungstenite::connect_async;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_greets_and_answers_in_capitals() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/ws", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app()).await });
+
+        let (mut client, _) = connect_async(url).await.unwrap();
+        assert_eq!(
+            client.next().await.unwrap().unwrap(),
+            Message::text("who is there?")
+        );
+        client.send(Message::text("it's me")).await.unwrap();
+        assert_eq!(
+            client.next().await.unwrap().unwrap(),
+            Message::text("IT'S ME")
+        );
+        client.close(None).await.unwrap();
+        assert!(client.next().await.unwrap().unwrap().is_close());
+        assert!(client.next().await.is_none());
+    }
+}
