@@ -20,19 +20,21 @@ use crate::websocket::WebSocket;
 impl WebSocketUpgrade {
     /// Accepts the handshake like [`accept`](Self::accept), and gives the socket as tokio-tungstenite has it.
     ///
-    /// For code that exists. All accept options apply, and the pipeline lives until the stream is dropped: a layer inside
-    /// of the upgrade layer stays as long as the endpoint does, and the endpoint's grace does not begin before. What goes
-    /// over the wire is tungstenite's, not the driver's:
+    /// It is meant for code that exists: a handler moves inside of the layers as it is. All accept options apply, and
+    /// the pipeline lives as it does around a [`WebSocket`]; the endpoint's grace begins when the stream has been dropped.
+    /// But what goes over the wire is tungstenite's, and against `accept` one loses:
     ///
-    /// - Pings are answered, and the peer's Close is noticed, only while the endpoint reads. Read until the stream ends.
-    /// - There is no [`Closed`](crate::Closed), and no layer acts on the socket. The endpoint ends with a response of its
-    ///   own, which goes to the layers only.
-    /// - An endpoint that fails, panics or drops the stream closes without a Close frame unless it sent one; then the
-    ///   peer sees 1006. The connection itself ends orderly: it is shut down, and for at most 1 s read to its end, so that
-    ///   a Close that was sent is not lost.
-    /// - A message over [`max_message_size`](Self::max_message_size) is an error of the stream; tungstenite sends no
-    ///   1009. The number of fragments is not limited.
-    /// - tungstenite keeps a read buffer of 128 KiB, and queues pongs without bound for a peer that reads none.
+    /// - *The driver.* Pings are answered, and the peer's Close is noticed and answered, only while the endpoint reads: it
+    ///   should read until the stream ends. No layer acts on the socket, so nothing pings the peer or limits the socket's
+    ///   life.
+    /// - *[`Closed`](crate::Closed).* The endpoint ends with a response of its own, which goes to the layers only.
+    /// - *The Close.* One goes out only if the endpoint sends it. An endpoint that fails, panics or just drops the stream
+    ///   ends the connection, and the peer sees 1006. A Close that was sent is not lost over unread input: the connection is
+    ///   shut down, and read for at most 1 s and 1 MiB before it is dropped.
+    /// - *Violations.* They are errors of the stream, and the peer is not told. So is a message that is larger than
+    ///   [`max_message_size`](Self::max_message_size), 1 MiB by default. The number of fragments is not limited.
+    /// - *Memory.* tungstenite keeps a read buffer of 128 KiB a socket, and queues pongs without bound for a peer that
+    ///   reads none.
     ///
     /// ```
     /// use futures_util::{SinkExt, StreamExt};
@@ -50,9 +52,9 @@ impl WebSocketUpgrade {
     /// }
     /// ```
     ///
-    /// An endpoint that gives the stream to another task waits for that task if its layers are to live as long. If it
-    /// returns, the stream goes on; if it fails, or when the pipeline's task is dropped, as at the end of a runtime, the
-    /// stream's reads and writes fail with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+    /// An endpoint that gives the stream to another task awaits that task if its layers are to live as long; if it returns
+    /// before, the stream lives on without them. If it fails, or if the pipeline's task is dropped, the stream's reads and
+    /// writes fail with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
     ///
     /// # Errors
     ///

@@ -91,6 +91,7 @@ impl Shared {
         self.with(|state, wakes| {
             // Behind the endpoint's frames comes none of the driver's.
             state.close.queued = true;
+            state.shut = true;
             state.loan = Loan::Returned(io);
             state.wakers.wake_driver(wakes);
         });
@@ -99,6 +100,7 @@ impl Shared {
     /// The connection if it is not the endpoint's any more.
     pub(crate) fn take_back(&self) -> Option<Returned> {
         self.with(|state, _| {
+            state.wakers.poked = false;
             let over = state.shut;
             match mem::take(&mut state.loan) {
                 Loan::Returned(io) => Some(Returned::Used(*io)),

@@ -10,8 +10,8 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use tower::Layer;
 use towline_core::pipeline::{Driver, Offer};
 use towline_core::{
-    Accept, AcceptError, Closed, HandshakeError, Message, SendError, UpgradeFailed, WaitClosed,
-    WebSocket, WebSocketUpgrade,
+    Accept, AcceptError, Closed, HandshakeError, Message, SendError, Transport, UpgradeFailed,
+    WaitClosed, WebSocket, WebSocketUpgrade,
 };
 use towline_upgrade::{Pipeline, ResponseFuture, Upgrade, UpgradeBody, UpgradeLayer};
 
@@ -146,4 +146,5 @@ fn futures_are_send() {
     assert_send::<Driver>();
     assert_send::<Pipeline<Inner>>();
     assert_send::<ResponseFuture<Inner, ()>>();
+    assert_send::<Transport>();
 }

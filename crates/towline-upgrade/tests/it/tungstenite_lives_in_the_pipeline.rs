@@ -16,8 +16,8 @@ use towline_core::{AcceptError, Message, Transport, UpgradeFailed, WebSocketUpgr
 use towline_upgrade::UpgradeLayer;
 
 use crate::support::{
-    BINARY, Clock, Counting, End, Ended, NEVER, PING, PONG, Peer, TEXT, handshake_with, once,
-    open_under, poll_once, response, serve, serve_unanswered, settle, soon,
+    BINARY, CONTINUATION, Clock, Counting, End, Ended, NEVER, PING, PONG, Peer, TEXT, frame,
+    handshake_with, once, open_under, poll_once, response, serve, serve_unanswered, settle, soon,
 };
 
 /// Echoes by way of our own messages; the stream is dropped when it ends.
@@ -140,7 +140,8 @@ async fn messages_have_the_limit_of_the_layer_or_the_accept() {
         peer.send(BINARY, [7; 1000]).await;
         peer.send(BINARY, [7; 1001]).await;
         let (config, error) = soon(receiver).await.unwrap();
-        assert_eq!(config.max_frame_size, Some(1000));
+        let limits = (config.max_message_size, config.max_frame_size);
+        assert_eq!(limits, (Some(1000), Some(1000)));
         let too_long = CapacityError::MessageTooLong {
             size: 1001,
             max_size: 1000,
@@ -159,7 +160,11 @@ async fn the_limit_is_1_mib_by_default() {
     let payload = vec![b'x'; 1 << 20];
     peer.send(TEXT, &payload).await;
     assert_eq!(peer.frame().await, Some((TEXT, payload)));
-    peer.send(TEXT, vec![b'x'; (1 << 20) + 1]).await;
+    // One byte more, in two fragments.
+    let mut first = frame(TEXT, vec![b'x'; 1 << 20]);
+    first[0] &= 0x7f;
+    peer.write(first).await;
+    peer.send(CONTINUATION, "x").await;
     peer.expect_end().await;
 }
 

@@ -1,13 +1,17 @@
 //! `accept_tungstenite` gives the socket to tungstenite, and the layers stay until that is done with it.
 
+use std::convert::Infallible;
+
 use futures_util::{SinkExt, StreamExt};
-use http::Request;
+use http::{Request, Response};
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::time::{Duration, sleep};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::{ServiceBuilder, ServiceExt, layer::layer_fn, service_fn};
-use towline::UpgradeLayer;
+use towline::{UpgradeLayer, WebSocketUpgrade};
 
 use crate::a_guard_drops_at_the_close::Guarded;
 use crate::support::{
@@ -93,5 +97,34 @@ async fn a_client_that_reads_late_gets_everything() {
             assert_eq!(message.into_data(), vec![index as u8; SIZE]);
         }
         drop(within(sending).await.unwrap());
+    }
+}
+
+/// What the endpoint leaves unread neither resets the connection nor the stream of HTTP/2.
+#[tokio::test]
+async fn a_close_is_not_lost_when_the_endpoint_drops_the_stream() {
+    async fn endpoint(request: Request<NoBody>) -> Result<Response<NoBody>, Infallible> {
+        let upgrade = WebSocketUpgrade::of(&request).unwrap();
+        let mut stream = upgrade.accept_tungstenite().await.unwrap();
+        let message = stream.next().await.unwrap().unwrap();
+        stream.send(message).await.unwrap();
+        let frame = CloseFrame {
+            code: CloseCode::Away,
+            reason: "enough".into(),
+        };
+        stream.close(Some(frame)).await.unwrap();
+        Ok(Response::new(NoBody::new()))
+    }
+    for (server, http) in EVERYWHERE {
+        let stack = ServiceBuilder::new()
+            .layer(UpgradeLayer::new())
+            .service_fn(endpoint);
+        let address = serve(server, http, app(stack)).await;
+        let mut client = connect(http, address).await;
+        client.send("one").await;
+        let unread = Message::binary(vec![0; 50_000]);
+        client.socket.send(unread).await.unwrap();
+        assert_eq!(client.recv().await, "one");
+        assert_eq!(client.closed().await, Some(1001), "{server:?} {http:?}");
     }
 }
