@@ -38,7 +38,6 @@ impl WebSocketUpgrade {
     ///
     /// ```
     /// use futures_util::{SinkExt, StreamExt};
-    /// use towline_core::tokio_tungstenite::tungstenite;
     /// use towline_core::{AcceptError, WebSocketUpgrade};
     ///
     /// async fn echo(upgrade: WebSocketUpgrade) -> Result<(), AcceptError> {
@@ -69,10 +68,9 @@ impl WebSocketUpgrade {
         self.options.borrow = true;
         let socket = self.accept().await?;
         let (transport, already_read) = Transport::new(socket);
-        let already_read = already_read.into();
         let stream = WebSocketStream::from_partially_read(
             transport,
-            already_read,
+            already_read.into(),
             Role::Server,
             Some(config),
         );
