@@ -1,0 +1,94 @@
+//! Fuzzing of the protocol crate, on a stable toolchain: `cargo xtask fuzz` builds and starts it.
+//!
+//! A target makes inputs out of random choices and checks what has to hold for every input. An input is a file as it
+//! stands in `corpus/`: it does not depend on how it was made. One that fails is minimised and written there, and every
+//! ordinary test run tries the whole corpus again.
+//!
+//! - `targets.rs`, `targets/`: what is checked; the inputs of `targets/handshake.rs` are heads of requests,
+//! - `stream.rs`, `generate.rs`, `frame.rs`: of the others they are bytes of a connection; good ones, and what spoils them,
+//! - `drive.rs`, `peer.rs`: a stream through our decoder and through tungstenite,
+//! - `run.rs`, `choices.rs`, `minimise.rs`, `corpus.rs`: the loop.
+#![allow(clippy::print_stdout, reason = "a command-line tool reports on stdout")]
+
+mod choices;
+mod corpus;
+mod drive;
+mod frame;
+mod generate;
+mod minimise;
+mod peer;
+mod run;
+mod stream;
+mod targets;
+
+use std::hash::{BuildHasher, RandomState};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::run::Budget;
+use crate::targets::{TARGETS, Target};
+
+#[derive(Debug, Parser)]
+#[command(
+    bin_name = "cargo xtask fuzz",
+    about = "Looks for an input that breaks the protocol crate"
+)]
+struct Options {
+    /// A target by its name; may be repeated; all unless told
+    #[arg(long, value_name = "NAME", value_parser = target)]
+    target: Vec<&'static Target>,
+
+    /// How long each target runs
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "10",
+        conflicts_with = "iterations"
+    )]
+    seconds: u64,
+
+    /// How many inputs each target tries, instead of a time
+    #[arg(long, value_name = "COUNT")]
+    iterations: Option<u64>,
+
+    /// What the choices come from; the same seed gives the same inputs; a new one unless told
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let seed = options
+        .seed
+        .unwrap_or_else(|| RandomState::new().hash_one("seed"));
+    let budget = match options.iterations {
+        Some(iterations) => Budget::Iterations(iterations),
+        None => Budget::Time(Duration::from_secs(options.seconds)),
+    };
+    let targets = if options.target.is_empty() {
+        TARGETS.iter().collect()
+    } else {
+        options.target
+    };
+
+    println!("seed {seed}");
+    run::silence_panics();
+    let mut code = ExitCode::SUCCESS;
+    for target in targets {
+        if let Err(failure) = run::run(target, seed, budget) {
+            eprintln!("{:<13}FAILED: {failure}", target.name);
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
+}
+
+fn target(name: &str) -> Result<&'static Target, String> {
+    let found = TARGETS.iter().find(|target| target.name == name);
+    found.ok_or_else(|| {
+        let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+        format!("the targets are {}", names.join(", "))
+    })
+}
