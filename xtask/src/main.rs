@@ -8,6 +8,7 @@ mod browser;
 mod ci;
 mod clients;
 mod conformance;
+mod fuzz;
 mod test;
 mod tidy;
 
@@ -31,13 +32,18 @@ struct Task {
 const TASKS: &[Task] = &[
     Task {
         name: "test",
-        about: "format, clippy, tests, doctests, docs, each feature alone, tidy; needs cargo only",
+        about: "format, clippy, tests, doctests, docs, each feature alone, fuzzing, tidy; needs cargo only",
         run: test::run,
     },
     Task {
         name: "tidy",
         about: "the rules of the tree that no compiler checks",
         run: tidy::run,
+    },
+    Task {
+        name: "fuzz",
+        about: "looks for inputs that break the protocol crate; takes options, --help lists them",
+        run: fuzz::run,
     },
     Task {
         name: "browser",
@@ -76,7 +82,7 @@ fn main() -> ExitCode {
     let name = match args.as_slice() {
         [] => "--help",
         [name] => name.as_str(),
-        [name, ..] if name == "bench" => name.as_str(),
+        [name, ..] if matches!(&**name, "bench" | "fuzz") => name.as_str(),
         [_, extra, ..] => return bad_command_line(&format!("unexpected argument `{extra}`")),
     };
     if matches!(name, "-h" | "--help" | "help") {

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::{
     cargo::{cargo, root},
+    fuzz,
     steps::{Result, Steps, execute},
     tidy::{self, manifest},
 };
@@ -59,7 +60,8 @@ pub(crate) fn run(steps: &mut Steps) -> Option<()> {
                 .env("RUSTDOCFLAGS", "-Dwarnings"),
         )
     });
-    steps.run("each feature alone", each_feature_alone)
+    steps.run("each feature alone", each_feature_alone);
+    fuzz::try_short(steps)
 }
 
 /// Checks every crate by itself: without features, then with each of them.
