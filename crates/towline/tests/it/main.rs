@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod support;
+mod wire;
 
 mod a_client_gone_before_accept_ends_the_endpoint;
 mod a_frame_behind_the_handshake_is_not_lost;
@@ -15,6 +16,7 @@ mod a_stack_is_tested_in_memory;
 mod an_inner_service_may_upgrade_by_itself;
 mod axum_middleware_runs_after_the_close;
 mod every_bad_handshake_has_its_answer;
+mod every_violation_has_its_close_code;
 mod middleware_runs_after_the_close;
 mod no_wake_up_is_lost;
 mod no_wake_up_is_lost_at_random;

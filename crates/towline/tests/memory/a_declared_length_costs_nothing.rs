@@ -1,0 +1,63 @@
+//! The header of a frame allocates nothing, whatever length it declares.
+
+use tokio::task::yield_now;
+
+use crate::heap::{Heap, KIB, MIB, alone, echo};
+use crate::support::{EVERYWHERE, serve, within};
+use crate::wire::{BINARY, KEY, TEXT, Wire, header};
+
+/// A length in 64 bits, whether or not that is its form.
+fn long(first: u8, length: u64) -> Vec<u8> {
+    [&[first, 0xff], &length.to_be_bytes()[..], &KEY].concat()
+}
+
+#[test]
+fn past_the_limit() {
+    alone(async {
+        for (server, http) in EVERYWHERE {
+            let address = serve(server, http, echo(MIB)).await;
+            for (length, code) in [
+                (MIB as u64 + 1, 1009),
+                (1 << 31, 1009),
+                (1 << 32, 1009),
+                (u64::MAX >> 1, 1009),
+                (1 << 63, 1002),
+                (u64::MAX, 1002),
+            ] {
+                for first in [TEXT, BINARY, 0x01] {
+                    let mut wire = Wire::open(http, address).await;
+                    wire.echo("every thread has its scratch").await;
+                    let heap = Heap::now();
+                    wire.write(long(first, length)).await;
+                    let row = (server, http, first, length);
+                    assert_eq!(wire.closed_with().await, code, "{row:?}");
+                    heap.assert_peak(96 * KIB, row);
+                }
+            }
+        }
+    });
+}
+
+/// Nor where the limit allows for it: what has arrived of it is all that is held.
+#[test]
+fn within_the_limit() {
+    alone(async {
+        for (server, http) in EVERYWHERE {
+            let address = serve(server, http, echo(usize::MAX)).await;
+            for length in [MIB as u64, 1 << 31, 1 << 32, u64::MAX >> 1] {
+                let begun = [header(0x02, length), vec![0; 32 * KIB]].concat();
+                let mut wire = Wire::open(http, address).await;
+                wire.echo("every thread has its scratch").await;
+                let heap = Heap::now();
+                wire.write(&begun).await;
+                within(async {
+                    while heap.growth() < 32 * KIB {
+                        yield_now().await;
+                    }
+                })
+                .await;
+                heap.assert_peak(256 * KIB, (server, http, length));
+            }
+        }
+    });
+}

@@ -1,0 +1,80 @@
+//! The count of the allocator, which is one for the whole process.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+
+use peak_alloc::PeakAlloc;
+use tokio::runtime::Builder;
+use tower::ServiceBuilder;
+use towline::{EchoService, UpgradeLayer};
+
+use crate::support::{App, Http, Server, app};
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// The driver is the same under every server; what differs is the transport.
+pub(crate) const BOTH: [(Server, Http); 2] =
+    [(Server::Hyper, Http::One), (Server::Hyper, Http::Two)];
+
+/// What hyper holds of one HTTP/2 connection whose ends do not read: a window of 1 MiB, and what waits to be sent.
+pub(crate) const fn hyper(http: Http) -> usize {
+    match http {
+        Http::One => 0,
+        Http::Two => 2 * MIB,
+    }
+}
+
+pub(crate) const KIB: usize = 1024;
+pub(crate) const MIB: usize = 1024 * KIB;
+
+/// Runs a test on its own: no other allocates meanwhile.
+pub(crate) fn alone<F: Future>(test: F) -> F::Output {
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(test)
+}
+
+/// What is allocated since a moment.
+pub(crate) struct Heap {
+    before: usize,
+}
+
+impl Heap {
+    pub(crate) fn now() -> Self {
+        ALLOCATOR.reset_peak_usage();
+        let before = ALLOCATOR.current_usage();
+        Self { before }
+    }
+
+    /// By how many bytes there is more now.
+    pub(crate) fn growth(&self) -> usize {
+        ALLOCATOR.current_usage().saturating_sub(self.before)
+    }
+
+    /// By how many bytes there was more at most.
+    pub(crate) fn peak(&self) -> usize {
+        ALLOCATOR.peak_usage().saturating_sub(self.before)
+    }
+
+    /// There never was more than this much more.
+    #[track_caller]
+    pub(crate) fn assert_peak(&self, most: usize, row: impl fmt::Debug) {
+        let peak = self.peak();
+        assert!(peak <= most, "{peak} bytes, more than {most}: {row:?}");
+    }
+}
+
+/// An echo application that takes messages up to this size.
+pub(crate) fn echo(max_message_size: usize) -> App {
+    let layer = UpgradeLayer::new().max_message_size(max_message_size);
+    let layers = ServiceBuilder::new().layer(layer);
+    app(layers.service(EchoService::new()))
+}

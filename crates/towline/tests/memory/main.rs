@@ -1,0 +1,18 @@
+//! What peers can make a server allocate, by the count of the allocator.
+//!
+//! Client and server share the process, so the clients here allocate next to nothing.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod heap;
+#[allow(dead_code, reason = "made for the tests of whole stacks")]
+#[path = "../it/support.rs"]
+mod support;
+#[allow(dead_code, reason = "made for the tests of whole stacks")]
+#[path = "../it/wire.rs"]
+mod wire;
+
+mod a_declared_length_costs_nothing;
+mod a_message_costs_what_has_arrived;
+mod a_peer_that_never_reads_costs_little;
+mod every_end_gives_all_back;
