@@ -82,7 +82,8 @@ impl Wire {
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         within(self.0.write_all(bytes.as_ref())).await.unwrap();
-        within(self.0.flush()).await.unwrap();
+        // The server may have taken this and ended the connection meanwhile.
+        let _ = within(self.0.flush()).await;
     }
 
     /// Ends what the client sends, and reads on.
