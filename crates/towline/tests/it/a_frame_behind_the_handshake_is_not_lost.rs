@@ -7,7 +7,8 @@ use tokio::net::TcpStream;
 use tower::ServiceBuilder;
 use towline::{EchoService, UpgradeLayer};
 
-use crate::support::{App, Http, Server, app, serve, tungstenite_echo, within};
+use crate::support::{App, HANDSHAKE, Http, Server, app, serve, tungstenite_echo, within};
+use crate::wire::{BINARY, Wire, frame};
 
 /// "Hello", masked: the example of RFC 6455 section 5.7.
 const HELLO: &[u8] = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
@@ -56,6 +57,31 @@ async fn in_the_same_packet() {
             head.contains("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
             "{head}"
         );
+    }
+}
+
+/// Three frames, of which the packet with the handshake ends within each byte in turn.
+#[tokio::test]
+async fn several_and_a_part_of_one() {
+    let frames = [
+        frame(BINARY, "one"),
+        frame(BINARY, vec![7; 300]),
+        frame(BINARY, "three"),
+    ]
+    .concat();
+    for server in [Server::Hyper, Server::Axum] {
+        let address = serve(server, Http::One, echo()).await;
+        for end in 0..=frames.len() {
+            let (ahead, rest) = frames.split_at(end);
+            let mut wire = Wire::over(TcpStream::connect(address).await.unwrap());
+            wire.write([HANDSHAKE, ahead].concat()).await;
+            assert_eq!(wire.head().await, 101);
+            wire.write(rest).await;
+            for payload in [&b"one"[..], &[7; 300], b"three"] {
+                let echoed = Some((BINARY, payload.to_vec()));
+                assert_eq!(wire.frame().await, echoed, "{server:?} {end}");
+            }
+        }
     }
 }
 

@@ -191,30 +191,39 @@ async fn connect_http2(address: SocketAddr) -> Client {
 
 /// The answer to an extended CONNECT for a WebSocket on a connection of its own.
 pub(crate) async fn extended_connect(address: SocketAddr) -> Response<Incoming> {
-    let request = Request::builder()
+    http2_request(address, extended_connect_request(address)).await
+}
+
+pub(crate) fn extended_connect_request(address: SocketAddr) -> Request<NoBody> {
+    Request::builder()
         .method(Method::CONNECT)
         .uri(format!("http://{address}/ws"))
         .extension(Protocol::from_static("websocket"))
         .header("sec-websocket-version", "13")
         .body(Empty::new())
-        .unwrap();
-    http2_request(address, request).await
+        .unwrap()
 }
 
 pub(crate) async fn http2_request(
     address: SocketAddr,
-    request: Request<Empty<Bytes>>,
+    request: Request<NoBody>,
 ) -> Response<Incoming> {
+    try_http2_request(address, request).await.unwrap()
+}
+
+pub(crate) async fn try_http2_request(
+    address: SocketAddr,
+    request: Request<NoBody>,
+) -> hyper::Result<Response<Incoming>> {
     let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
     // The windows that RFC 9113 begins with: a client that does not read fills them soon.
     let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .handshake(io)
-        .await
-        .unwrap();
+        .await?;
     tokio::spawn(connection);
-    sender.send_request(request).await.unwrap()
+    sender.send_request(request).await
 }
 
 impl Client {
