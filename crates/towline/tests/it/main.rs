@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod streams;
 mod support;
 mod wire;
 
@@ -10,6 +11,7 @@ mod a_frame_behind_the_handshake_is_not_lost;
 mod a_guard_drops_at_the_close;
 mod a_limit_counts_open_sockets;
 mod a_panic_closes_with_1011;
+mod a_reset_ends_its_socket_alone;
 mod a_server_outlives_its_clients;
 mod a_server_without_upgrades_is_named;
 mod a_socket_runs_on_the_bare_tcp_stream;
@@ -20,6 +22,7 @@ mod an_inner_service_may_upgrade_by_itself;
 mod axum_middleware_runs_after_the_close;
 mod every_bad_handshake_has_its_answer;
 mod every_violation_has_its_close_code;
+mod http2_streams_end_in_order;
 mod middleware_runs_after_the_close;
 mod no_wake_up_is_lost;
 mod no_wake_up_is_lost_at_random;
