@@ -30,9 +30,6 @@ use towline::WebSocketUpgrade;
 /// Longer than anything takes: what runs into it hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// The window of a stream, and of a connection, in HTTP/2.
-const WINDOW: u32 = 65_535;
-
 /// A good opening handshake.
 pub(crate) const HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -215,13 +212,11 @@ pub(crate) async fn try_http2_request(
     address: SocketAddr,
     request: Request<NoBody>,
 ) -> hyper::Result<Response<Incoming>> {
-    let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
-    // The windows that RFC 9113 begins with: a client that does not read fills them soon.
-    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
-        .handshake(io)
-        .await?;
+    let stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let io = TokioIo::new(stream);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
     tokio::spawn(connection);
     sender.send_request(request).await
 }

@@ -279,5 +279,5 @@ fn over_http1() {
 
 #[test]
 fn over_http2() {
-    alone(all_come_back(Http::Two, 800));
+    alone(all_come_back(Http::Two, 480));
 }

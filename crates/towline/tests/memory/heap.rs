@@ -18,11 +18,12 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 pub(crate) const BOTH: [(Server, Http); 2] =
     [(Server::Hyper, Http::One), (Server::Hyper, Http::Two)];
 
-/// What hyper holds of one HTTP/2 connection whose ends do not read: a window of 1 MiB, and what waits to be sent.
+/// What hyper holds of one HTTP/2 connection whose ends do not read: 1 MiB at the server, 2 MiB at the client, and what
+/// waits to be sent.
 pub(crate) const fn hyper(http: Http) -> usize {
     match http {
         Http::One => 0,
-        Http::Two => 2 * MIB,
+        Http::Two => 5 * MIB,
     }
 }
 
