@@ -2,7 +2,7 @@
 
 use tokio::task::yield_now;
 
-use crate::heap::{Heap, KIB, MIB, alone, echo};
+use crate::heap::{Heap, KIB, MIB, SCRATCH, alone, echo};
 use crate::support::{EVERYWHERE, serve, within};
 use crate::wire::{BINARY, KEY, TEXT, Wire, header};
 
@@ -26,12 +26,12 @@ fn past_the_limit() {
             ] {
                 for first in [TEXT, BINARY, 0x01] {
                     let mut wire = Wire::open(http, address).await;
-                    wire.echo("every thread has its scratch").await;
+                    wire.echo("open").await;
                     let heap = Heap::now();
                     wire.write(long(first, length)).await;
                     let row = (server, http, first, length);
                     assert_eq!(wire.closed_with().await, code, "{row:?}");
-                    heap.assert_peak(96 * KIB, row);
+                    heap.assert_peak(SCRATCH + 32 * KIB, row);
                 }
             }
         }
@@ -49,7 +49,7 @@ fn within_the_limit() {
             for length in [MIB as u64, 1 << 31, 1 << 32, u64::MAX >> 1] {
                 let begun = [header(0x02, length), vec![0; 32 * KIB]].concat();
                 let mut wire = Wire::open(http, address).await;
-                wire.echo("every thread has its scratch").await;
+                wire.echo("open").await;
                 let heap = Heap::now();
                 wire.write(&begun).await;
                 within(async {
@@ -58,7 +58,7 @@ fn within_the_limit() {
                     }
                 })
                 .await;
-                heap.assert_peak(256 * KIB, (server, http, length));
+                heap.assert_peak(SCRATCH + 128 * KIB, (server, http, length));
                 open.push(wire);
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! While it doubles, the allocator counts the old buffer and the new one: three times what has arrived.
 
-use crate::heap::{BOTH, Heap, KIB, MIB, alone, echo, hyper};
+use crate::heap::{BOTH, Heap, KIB, MIB, SCRATCH, alone, echo, hyper};
 use crate::support::serve;
 use crate::wire::{PING, PONG, Wire, frame};
 
@@ -11,7 +11,7 @@ async fn assert_costs(fragment: usize, count: usize, most: usize) {
     for (server, http) in BOTH {
         let address = serve(server, http, echo(MIB)).await;
         let mut wire = Wire::open(http, address).await;
-        wire.echo("every thread has its scratch").await;
+        wire.echo("open").await;
         let one = frame(0x00, vec![b'x'; fragment]);
         let at_once = (64 * KIB).div_ceil(one.len());
         let chunk = one.repeat(at_once);
@@ -24,23 +24,23 @@ async fn assert_costs(fragment: usize, count: usize, most: usize) {
         wire.write(frame(PING, "")).await;
         let row = (server, http, fragment);
         assert_eq!(wire.frame().await, Some((PONG, vec![])), "{row:?}");
-        heap.assert_peak(most + hyper(http), row);
+        heap.assert_peak(SCRATCH + most + hyper(http), row);
     }
 }
 
 #[test]
 fn in_empty_fragments() {
-    alone(assert_costs(0, 131_071, 128 * KIB));
+    alone(assert_costs(0, 131_071, 16 * KIB));
 }
 
 #[test]
 fn in_fragments_of_a_byte() {
-    alone(assert_costs(1, 131_071, 3 * 128 * KIB + 128 * KIB));
+    alone(assert_costs(1, 131_071, 3 * 128 * KIB));
 }
 
 #[test]
 fn in_fragments_of_60_kib() {
-    alone(assert_costs(60 * KIB, 17, 3 * MIB + 256 * KIB));
+    alone(assert_costs(60 * KIB, 17, 3 * MIB + 64 * KIB));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn until_it_is_too_big() {
             let address = serve(server, http, echo(MIB)).await;
             for fragment in [20, 1000, 60 * KIB] {
                 let mut wire = Wire::open(http, address).await;
-                wire.echo("every thread has its scratch").await;
+                wire.echo("open").await;
                 let one = frame(0x00, vec![b'x'; fragment]);
                 let chunk = one.repeat((64 * KIB).div_ceil(one.len()));
                 let heap = Heap::now();
@@ -60,7 +60,7 @@ fn until_it_is_too_big() {
                     wire.write(&chunk).await;
                 }
                 assert_eq!(wire.closed_with().await, 1009, "{row:?}");
-                heap.assert_peak(3 * MIB + 256 * KIB + hyper(http), row);
+                heap.assert_peak(SCRATCH + 3 * MIB + 128 * KIB + hyper(http), row);
             }
         }
     });

@@ -30,13 +30,17 @@ pub(crate) const fn hyper(http: Http) -> usize {
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
 
+/// The threads of a test, and the read buffers that these allocate once.
+const THREADS: usize = 2;
+pub(crate) const SCRATCH: usize = THREADS * 64 * KIB;
+
 /// Runs a test on its own: no other allocates meanwhile.
 pub(crate) fn alone<F: Future>(test: F) -> F::Output {
     static ALONE: Mutex<()> = Mutex::new(());
 
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(THREADS)
         .enable_all()
         .build()
         .unwrap();
