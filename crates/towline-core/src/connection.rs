@@ -116,7 +116,8 @@ impl Connection {
             input: Input::Frames,
             room: Room::EMPTY,
             read_blocked: false,
-            undecoded: already_read.into(),
+            // Copied: hyper's own buffer, of 8 KiB even when nothing is in it, would stay as long as the socket.
+            undecoded: BytesMut::from(&*already_read),
             writing: Outbox::default(),
             progress: false,
             unflushed: false,
