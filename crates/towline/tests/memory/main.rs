@@ -15,4 +15,5 @@ mod wire;
 mod a_declared_length_costs_nothing;
 mod a_message_costs_what_has_arrived;
 mod a_peer_that_never_reads_costs_little;
+mod an_idle_socket_holds_no_buffer;
 mod every_end_gives_all_back;
