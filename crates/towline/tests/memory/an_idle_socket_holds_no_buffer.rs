@@ -4,7 +4,7 @@ use crate::heap::{Heap, KIB, MIB, alone, echo};
 use crate::support::{Http, Server, serve};
 use crate::wire::{BINARY, PING, PONG, TEXT, Wire, frame};
 
-const SOCKETS: usize = 200;
+const SOCKETS: usize = 100;
 
 #[test]
 fn whatever_went_through_it() {
