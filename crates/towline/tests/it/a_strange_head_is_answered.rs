@@ -31,8 +31,8 @@ fn handshake_with(lines: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn opaque_bytes_in_a_header_of_ours() {
-    // HTTP/2 asks for no key.
-    // The header, whether what it says is instead of the good one, and the status over HTTP/1.1 and HTTP/2.
+    // The header, whether what it says is instead of the good one, and the status over HTTP/1.1 and HTTP/2. HTTP/2 asks for
+    // no key.
     let table = [
         ("sec-websocket-key", true, 400, 200),
         ("sec-websocket-key", false, 400, 200),
