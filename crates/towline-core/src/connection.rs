@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use hyper::upgrade::Upgraded;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::Instant;
@@ -106,10 +106,10 @@ impl Input {
 impl Connection {
     pub(crate) fn new(upgraded: Upgraded, shared: &Shared) -> Self {
         let (io, already_read) = Io::new(upgraded);
-        Self::over(io, already_read, shared)
+        Self::over(io, &already_read, shared)
     }
 
-    fn over(io: Io, already_read: Bytes, shared: &Shared) -> Self {
+    fn over(io: Io, already_read: &[u8], shared: &Shared) -> Self {
         Self {
             io,
             decoder: Decoder::new(Role::Server, shared.limits),
@@ -117,7 +117,7 @@ impl Connection {
             room: Room::EMPTY,
             read_blocked: false,
             // Copied: hyper's own buffer, of 8 KiB even when nothing is in it, would stay as long as the socket.
-            undecoded: BytesMut::from(&*already_read),
+            undecoded: BytesMut::from(already_read),
             writing: Outbox::default(),
             progress: false,
             unflushed: false,
@@ -135,7 +135,7 @@ impl Connection {
             output: Output::ShuttingDown {
                 deadline: Instant::now() + CLOSE_TIMEOUT,
             },
-            ..Self::over(io, Bytes::new(), shared)
+            ..Self::over(io, &[], shared)
         }
     }
 

@@ -107,7 +107,7 @@ impl<'a> Steps<'a> {
 
     /// Takes the shortest way where it leads on, in every other stream; what it leaves.
     fn decode_small<'b>(&mut self, piece: &'b mut [u8]) -> &'b mut [u8] {
-        if self.stream.wire.len() % 2 > 0 {
+        if !self.stream.wire.len().is_multiple_of(2) {
             return piece;
         }
         let mut messages = Vec::new();

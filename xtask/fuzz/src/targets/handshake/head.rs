@@ -146,7 +146,7 @@ impl Head {
             .chars()
             .filter_map(|digit| DIGITS.find(digit))
             .collect();
-        (values.len() == 22 && values[21] % 16 == 0).then_some(key)
+        (values.len() == 22 && values[21].is_multiple_of(16)).then_some(key)
     }
 
     fn protocols_are_valid(&self) -> bool {
