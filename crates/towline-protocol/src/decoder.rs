@@ -14,6 +14,8 @@ use bytes::{BufMut, Bytes};
 
 use self::partial::{Partial, PartialHeader, append_control, unmask};
 use crate::close::CloseFrame;
+#[cfg(feature = "deflate")]
+use crate::deflate::{Inflater, PerMessageDeflate};
 use crate::frame::Opcode;
 use crate::mask::Mask;
 use crate::message::{Message, Text};
@@ -118,6 +120,9 @@ pub struct Decoder {
     message: Option<Partial>,
     /// The payload of the control frame in progress, still masked.
     control: Vec<u8>,
+    /// What compressed messages go through, where compression was negotiated.
+    #[cfg(feature = "deflate")]
+    inflater: Option<Box<Inflater>>,
 }
 
 /// What comes next.
@@ -143,9 +148,15 @@ struct Frame {
     fin: bool,
     opcode: Opcode,
     mask: Option<Mask>,
+    /// It begins a compressed message.
+    is_compressed: bool,
     /// How much of the payload is missing.
     missing: usize,
 }
+
+/// Why there is an inflater.
+#[cfg(feature = "deflate")]
+const NEGOTIATED: &str = "a message is only compressed where compression was negotiated";
 
 impl Decoder {
     /// A decoder at the beginning of a connection.
@@ -158,7 +169,21 @@ impl Decoder {
             state: State::NEXT_FRAME,
             message: None,
             control: Vec::new(),
+            #[cfg(feature = "deflate")]
+            inflater: None,
         }
+    }
+
+    /// Takes compressed messages as well, as agreed with the peer.
+    ///
+    /// The limit of size holds for what a message inflates to, which is checked as it does: at most 16 KiB past the limit
+    /// are ever there. A compressed frame may be an eighth longer than the limit, unless that of frames is set.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    #[must_use]
+    pub fn with_deflate(mut self, agreed: &PerMessageDeflate) -> Self {
+        self.inflater = Some(Box::new(Inflater::new(agreed, self.role)));
+        self
     }
 
     /// Consumes bytes from the front of `input`, unmasking them in place, until one event is complete or the input
@@ -190,7 +215,9 @@ impl Decoder {
     /// are read go to [`decode`](Self::decode); so it is whenever that has just returned an event.
     pub fn payload_buf(&mut self) -> Option<Limit<&mut Vec<u8>>> {
         match (&self.state, &mut self.message) {
-            (State::Payload(frame), Some(message)) if !frame.opcode.is_control() => {
+            (State::Payload(frame), Some(message))
+                if !frame.opcode.is_control() && !message.is_compressed =>
+            {
                 let room = message.reserve_for_reading(frame)?;
                 Some((&mut message.payload).limit(room))
             }
@@ -256,7 +283,7 @@ impl Decoder {
             _ => return Ok(None),
         };
         let payload = match input.get_mut(..frame.missing) {
-            Some(payload) if frame.fin => payload,
+            Some(payload) if frame.fin && !frame.is_compressed => payload,
             _ => return Ok(None),
         };
         unmask(frame.mask, payload);
@@ -272,8 +299,8 @@ impl Decoder {
     #[inline(never)]
     fn begin(&mut self, frame: Frame) {
         match (frame.opcode, &mut self.message) {
-            (Opcode::Text, _) => self.message = Some(Partial::text()),
-            (Opcode::Binary, _) => self.message = Some(Partial::binary()),
+            (Opcode::Text, _) => self.message = Some(Partial::text(frame.is_compressed)),
+            (Opcode::Binary, _) => self.message = Some(Partial::binary(frame.is_compressed)),
             (Opcode::Continuation, Some(message)) => message.frames += 1,
             _ => {}
         }
@@ -285,9 +312,14 @@ impl Decoder {
     fn take_payload(
         &mut self,
         mut frame: Frame,
-        input: &[u8],
+        input: &mut [u8],
     ) -> Result<(usize, Option<Event>), Violation> {
         let taken = match &mut self.message {
+            #[cfg(feature = "deflate")]
+            Some(message) if message.is_compressed && !frame.opcode.is_control() => {
+                let inflater = self.inflater.as_deref_mut().expect(NEGOTIATED);
+                message.inflate(&mut frame, input, inflater, self.limits.max_message_size)?
+            }
             Some(message) if !frame.opcode.is_control() => message.append(&mut frame, input)?,
             _ => append_control(&mut self.control, &mut frame, input),
         };
@@ -312,6 +344,13 @@ impl Decoder {
                 Ok(Some(Event::Close(close)))
             }
             Opcode::Continuation | Opcode::Text | Opcode::Binary if frame.fin => {
+                #[cfg(feature = "deflate")]
+                if let Some(message) = &mut self.message
+                    && message.is_compressed
+                {
+                    let inflater = self.inflater.as_deref_mut().expect(NEGOTIATED);
+                    message.inflate_end(inflater, self.limits.max_message_size)?;
+                }
                 let message = self.message.take().map(Partial::finish).transpose()?;
                 Ok(message.map(Event::Message))
             }
@@ -324,6 +363,10 @@ impl Decoder {
         self.state = state;
         self.message = None;
         self.control = Vec::new();
+        #[cfg(feature = "deflate")]
+        {
+            self.inflater = None;
+        }
     }
 }
 

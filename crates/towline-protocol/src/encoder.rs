@@ -49,9 +49,31 @@ pub fn encode_frame(dst: &mut impl BufMut, opcode: Opcode, payload: &[u8], mask:
 
     match (mask, u8::try_from(payload.len())) {
         // What a server sends most: the header is a constant and a length.
-        (None, Ok(len @ ..=MAX_LEN_7)) => dst.put_slice(&[FIN | opcode as u8, len]),
-        _ => dst.put_slice(&encode_header(opcode, payload.len(), true, mask)),
+        (None, Ok(len @ ..=MAX_LEN_7)) => {
+            dst.put_slice(&[FIN | opcode as u8, len]);
+            dst.put_slice(payload);
+        }
+        _ => put_frame(dst, opcode, true, 0, payload, mask),
     }
+}
+
+/// Appends a frame whose reserved bits are those.
+pub(crate) fn put_frame(
+    dst: &mut impl BufMut,
+    opcode: Opcode,
+    fin: bool,
+    reserved: u8,
+    payload: &[u8],
+    mask: Option<[u8; 4]>,
+) {
+    let header = Header {
+        fin,
+        reserved,
+        opcode,
+        mask,
+        len: payload.len() as u64,
+    };
+    dst.put_slice(&header.encode());
     match mask {
         None => dst.put_slice(payload),
         Some(key) => put_masked(dst, payload, Mask::new(key)),

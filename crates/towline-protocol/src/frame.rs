@@ -47,6 +47,9 @@ impl Opcode {
 }
 
 pub(crate) const FIN: u8 = 0b1000_0000;
+/// The reserved bit that permessage-deflate has given a meaning (RFC 7692 section 6).
+#[cfg(feature = "deflate")]
+pub(crate) const RSV1: u8 = 0b0100_0000;
 const RESERVED: u8 = 0b0111_0000;
 const OPCODE: u8 = 0b0000_1111;
 pub(crate) const MASKED: u8 = 0b1000_0000;

@@ -17,6 +17,25 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri
 use sha1::{Digest, Sha1};
 
 pub use self::error::InvalidHandshake;
+#[cfg(feature = "deflate")]
+use crate::deflate::{Compression, Offers, PerMessageDeflate};
+
+/// Without any extension there is nothing to offer.
+#[cfg(not(feature = "deflate"))]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Offers(());
+
+#[cfg(not(feature = "deflate"))]
+impl Offers {
+    #[allow(clippy::unused_self, reason = "as with an extension")]
+    fn extension(&mut self, _: &[u8]) {}
+
+    #[allow(clippy::unused_self, reason = "as with an extension")]
+    fn parameter(&mut self, _: &[u8], _: Option<&[u8]>) {}
+
+    #[allow(clippy::unused_self, reason = "as with an extension")]
+    fn end(&mut self) {}
+}
 
 /// What a server concatenates to the client's key (RFC 6455 section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -80,10 +99,10 @@ impl<'a> Request<'a> {
         };
         self.check_body()?;
         self.check_host()?;
-        check_extensions(self.headers)?;
         Ok(Handshake {
             version: self.version,
             accept,
+            extensions: offers(self.headers)?,
             protocols: offered_protocols(self.headers)?,
         })
     }
@@ -167,6 +186,11 @@ impl<'a> Request<'a> {
 pub struct Handshake {
     version: Version,
     accept: Option<HeaderValue>,
+    #[cfg_attr(
+        not(feature = "deflate"),
+        allow(dead_code, reason = "checked all the same")
+    )]
+    extensions: Offers,
     protocols: Vec<HeaderValue>,
 }
 
@@ -181,6 +205,35 @@ impl Handshake {
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
         // Each is a token, so `to_str` fails for none of them.
         self.protocols.iter().filter_map(|name| name.to_str().ok())
+    }
+
+    /// The compression that the first acceptable offer of the client comes to, if it made one (RFC 7692 section 5).
+    ///
+    /// It is for the server to tell the client of it, by the response's `Sec-WebSocket-Extensions`:
+    /// [`accept_compressed`](Self::accept_compressed).
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    #[must_use]
+    pub fn negotiate(&self, compression: &Compression) -> Option<PerMessageDeflate> {
+        self.extensions.negotiate(compression)
+    }
+
+    /// As [`accept`](Self::accept), with the compression that was [negotiated](Self::negotiate).
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolNotOffered`] when the client did not offer `protocol`.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    pub fn accept_compressed(
+        &self,
+        protocol: Option<&str>,
+        agreed: PerMessageDeflate,
+    ) -> Result<Response<()>, ProtocolNotOffered> {
+        let mut response = self.accept(protocol)?;
+        let headers = response.headers_mut();
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, agreed.header());
+        Ok(response)
     }
 
     /// The response that accepts the handshake with `protocol`, one of those offered.
@@ -285,53 +338,52 @@ fn offered_protocols(headers: &HeaderMap) -> Result<Vec<HeaderValue>, InvalidHan
 
 /// RFC 6455, 9.1: "If a value is received by either the client or the server during negotiation that does not conform
 /// to the ABNF below, the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_."
-fn check_extensions(headers: &HeaderMap) -> Result<(), InvalidHandshake> {
-    let mut lines = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
-    if lines.all(|line| is_extension_list(line.as_bytes())) {
-        Ok(())
-    } else {
-        Err(InvalidHandshake::Extensions)
+pub(crate) fn offers(headers: &HeaderMap) -> Result<Offers, InvalidHandshake> {
+    let mut offers = Offers::default();
+    for line in headers.get_all(SEC_WEBSOCKET_EXTENSIONS) {
+        read_extensions(line.as_bytes(), &mut offers).ok_or(InvalidHandshake::Extensions)?;
     }
+    offers.end();
+    Ok(offers)
 }
 
 /// `extension-list = 1#(token *( ";" token [ "=" ( token | quoted-string ) ] ))`, in one pass.
-fn is_extension_list(line: &[u8]) -> bool {
+fn read_extensions(line: &[u8], offers: &mut Offers) -> Option<()> {
     let mut rest = line;
     loop {
-        if !take_token(&mut rest) {
-            return false;
-        }
+        offers.extension(take_token(&mut rest)?);
         while take_byte(&mut rest, b';') {
-            if !take_token(&mut rest) {
-                return false;
-            }
-            if take_byte(&mut rest, b'=') && !(take_token(&mut rest) || take_quoted(&mut rest)) {
-                return false;
-            }
+            let name = take_token(&mut rest)?;
+            let value = if take_byte(&mut rest, b'=') {
+                Some(take_quoted(&mut rest).or_else(|| take_token(&mut rest))?)
+            } else {
+                None
+            };
+            offers.parameter(name, value);
         }
         if !take_byte(&mut rest, b',') {
-            return rest.is_empty();
+            return rest.is_empty().then_some(());
         }
     }
 }
 
-fn take_token(rest: &mut &[u8]) -> bool {
+fn take_token<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = rest.iter().take_while(|&&byte| is_token_byte(byte)).count();
+    let token = &rest[..length];
     skip(rest, length);
-    length > 0
+    (length > 0).then_some(token)
 }
 
 /// RFC 6455, 9.1: "the value after quoted-string unescaping MUST conform to the 'token' ABNF".
-fn take_quoted(rest: &mut &[u8]) -> bool {
-    let Some(inner) = rest.strip_prefix(b"\"") else {
-        return false;
-    };
-    let length = inner.iter().take_while(|&&byte| byte != b'"').count();
-    if length == inner.len() || !is_token(&inner[..length]) {
-        return false;
+fn take_quoted<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let inner = rest.strip_prefix(b"\"")?;
+    let length = inner.iter().position(|&byte| byte == b'"')?;
+    let token = &inner[..length];
+    if !is_token(token) {
+        return None;
     }
     skip(rest, length + 2);
-    true
+    Some(token)
 }
 
 fn take_byte(rest: &mut &[u8], byte: u8) -> bool {

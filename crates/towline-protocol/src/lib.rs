@@ -24,12 +24,16 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
+//! | `deflate` | compression of messages: the extension permessage-deflate (RFC 7692) |
 //! | `tungstenite` | conversions of messages, close codes and close frames to and from tungstenite 0.30 |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod close;
 mod decoder;
+#[cfg(feature = "deflate")]
+#[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+pub mod deflate;
 mod encoder;
 mod frame;
 pub mod handshake;

@@ -37,6 +37,8 @@ pub enum Violation {
     BadCloseCode(u16),
     /// A text message or a close reason that is not UTF-8 (section 8.1).
     InvalidUtf8,
+    /// A compressed message that cannot be inflated (RFC 7692 section 7.2.2).
+    CorruptData,
     /// A frame past [`Limits::max_frame_size`](crate::Limits::max_frame_size).
     FrameTooBig,
     /// A message past [`Limits::max_message_size`](crate::Limits::max_message_size).
@@ -62,7 +64,7 @@ impl Violation {
             | Self::LengthTopBit
             | Self::BadCloseBody
             | Self::BadCloseCode(_) => CloseCode::PROTOCOL_ERROR,
-            Self::InvalidUtf8 => CloseCode::INVALID_PAYLOAD,
+            Self::InvalidUtf8 | Self::CorruptData => CloseCode::INVALID_PAYLOAD,
             Self::FrameTooBig | Self::MessageTooBig | Self::TooManyFragments => CloseCode::TOO_BIG,
         }
     }
@@ -84,6 +86,7 @@ impl fmt::Display for Violation {
             Self::BadCloseBody => f.write_str("close frame of one byte"),
             Self::BadCloseCode(code) => write!(f, "invalid close code {code}"),
             Self::InvalidUtf8 => f.write_str("invalid utf-8"),
+            Self::CorruptData => f.write_str("corrupt compressed data"),
             Self::FrameTooBig => f.write_str("frame too big"),
             Self::MessageTooBig => f.write_str("message too big"),
             Self::TooManyFragments => f.write_str("message in too many fragments"),

@@ -1,6 +1,8 @@
 //! What the header of a frame may say, before a byte of its payload is looked at.
 
 use super::{Decoder, Frame, Role};
+#[cfg(feature = "deflate")]
+use crate::frame::RSV1;
 use crate::frame::{Header, Opcode};
 use crate::mask::Mask;
 use crate::violation::Violation;
@@ -9,18 +11,19 @@ impl Decoder {
     /// Checks a header, of which every rule is one function below.
     #[inline]
     pub(super) fn accept(&self, header: &Header) -> Result<Frame, Violation> {
-        check_reserved(header)?;
+        let is_compressed = self.check_reserved(header)?;
         check_mask(header, self.role)?;
         let missing = if header.opcode.is_control() {
             check_control(header)?
         } else {
             self.check_sequence(header)?;
-            self.check_size(header)?
+            self.check_size(header, is_compressed)?
         };
         Ok(Frame {
             fin: header.fin,
             opcode: header.opcode,
             mask: header.mask.map(Mask::new),
+            is_compressed,
             missing,
         })
     }
@@ -46,35 +49,54 @@ impl Decoder {
         }
     }
 
+    /// Whether the frame begins a compressed message.
     #[inline]
-    fn check_size(&self, header: &Header) -> Result<usize, Violation> {
+    fn check_reserved(&self, header: &Header) -> Result<bool, Violation> {
+        if header.reserved == 0 {
+            return Ok(false);
+        }
+        // RFC 7692, 6: RSV1 is set "on the first fragment of a message", of which "an endpoint MUST NOT set" it on others,
+        // nor on a control frame.
+        #[cfg(feature = "deflate")]
+        if header.reserved == RSV1
+            && self.inflater.is_some()
+            && matches!(header.opcode, Opcode::Text | Opcode::Binary)
+        {
+            return Ok(true);
+        }
+        // Section 5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
+        Err(Violation::ReservedBits)
+    }
+
+    #[inline]
+    fn check_size(&self, header: &Header, is_compressed: bool) -> Result<usize, Violation> {
         // Section 10.4: "Implementations that have implementation- and/or platform-specific limitations regarding the
         // frame size or total message size after reassembly from multiple frames MUST protect themselves against
         // exceeding those limits."
-        let max_message = self.limits.max_message_size;
+        let (max_message, arrived) = match &self.message {
+            Some(message) if message.is_compressed => self.compressed(message.wire),
+            None if is_compressed => self.compressed(0),
+            Some(message) => (self.limits.max_message_size, message.payload.len()),
+            None => (self.limits.max_message_size, 0),
+        };
         let max_frame = self.limits.max_frame_size.unwrap_or(max_message);
         let len = match usize::try_from(header.len) {
             Ok(len) if len <= max_frame => len,
             _ => return Err(Violation::FrameTooBig),
         };
-        let arrived = self
-            .message
-            .as_ref()
-            .map_or(0, |message| message.payload.len());
         if len > max_message - arrived {
             return Err(Violation::MessageTooBig);
         }
         Ok(len)
     }
-}
 
-#[inline]
-fn check_reserved(header: &Header) -> Result<(), Violation> {
-    // Section 5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
-    if header.reserved != 0 {
-        return Err(Violation::ReservedBits);
+    /// The most that a compressed message may take on the wire, and what has arrived of it: data that cannot be
+    /// compressed become a little longer.
+    #[cold]
+    fn compressed(&self, arrived: usize) -> (usize, usize) {
+        let max = self.limits.max_message_size;
+        (max.saturating_add(max / 8 + 64), arrived)
     }
-    Ok(())
 }
 
 #[inline]

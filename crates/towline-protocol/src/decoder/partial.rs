@@ -1,6 +1,8 @@
 //! What has arrived in part: a header, a control frame's payload, a message.
 
 use super::{Frame, spare};
+#[cfg(feature = "deflate")]
+use crate::deflate::Inflater;
 use crate::frame::Header;
 use crate::mask::Mask;
 use crate::message::{Message, Text};
@@ -73,23 +75,28 @@ pub(super) struct Partial {
     pub(super) frames: u32,
     /// Whether the buffer is one that the thread had already.
     reused: bool,
+    pub(super) is_compressed: bool,
+    /// How much of a compressed message has arrived.
+    pub(super) wire: usize,
 }
 
 impl Partial {
-    pub(super) fn text() -> Self {
+    pub(super) fn text(is_compressed: bool) -> Self {
         Self {
             utf8: Some(Utf8Stream::default()),
-            ..Self::binary()
+            ..Self::binary(is_compressed)
         }
     }
 
-    pub(super) const fn binary() -> Self {
+    pub(super) const fn binary(is_compressed: bool) -> Self {
         Self {
             payload: Vec::new(),
             settled: 0,
             utf8: None,
             frames: 1,
             reused: false,
+            is_compressed,
+            wire: 0,
         }
     }
 
@@ -105,13 +112,51 @@ impl Partial {
         if let Some(mask) = &mut frame.mask {
             mask.apply(arrived);
         }
+        self.settle()?;
+        Ok(taken)
+    }
+
+    /// Checks what is new and unmasked.
+    fn settle(&mut self) -> Result<(), Violation> {
         // Section 8.1: "When an endpoint is to interpret a byte stream as UTF-8 but finds that the byte stream is not,
         // in fact, a valid UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_."
         if let Some(utf8) = &mut self.utf8 {
-            utf8.push(arrived)?;
+            utf8.push(&self.payload[self.settled..])?;
         }
         self.settled = self.payload.len();
+        Ok(())
+    }
+
+    /// Appends what the payload of `frame` at the front of `input` inflates to, and tells how much of the input it took.
+    #[cfg(feature = "deflate")]
+    pub(super) fn inflate(
+        &mut self,
+        frame: &mut Frame,
+        input: &mut [u8],
+        inflater: &mut Inflater,
+        limit: usize,
+    ) -> Result<usize, Violation> {
+        let taken = input.len().min(frame.missing);
+        let arrived = &mut input[..taken];
+        if let Some(mask) = &mut frame.mask {
+            mask.apply(arrived);
+        }
+        frame.missing -= taken;
+        self.wire += taken;
+        inflater.inflate(arrived, &mut self.payload, limit)?;
+        self.settle()?;
         Ok(taken)
+    }
+
+    /// Appends what is left of a compressed message that has arrived.
+    #[cfg(feature = "deflate")]
+    pub(super) fn inflate_end(
+        &mut self,
+        inflater: &mut Inflater,
+        limit: usize,
+    ) -> Result<(), Violation> {
+        inflater.finish(&mut self.payload, limit)?;
+        self.settle()
     }
 
     /// Makes room for what is read directly, and tells how much.

@@ -1,0 +1,182 @@
+//! The sending side: messages to compressed frames.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use zlib_rs::{Deflate, DeflateConfig, DeflateFlush};
+
+use super::{Compression, PerMessageDeflate, TAIL, with_chunk};
+use crate::decoder::Role;
+use crate::encoder::put_frame;
+use crate::frame::{Opcode, RSV1};
+
+/// Of the compressors that a thread keeps for sockets without context takeover, one for each setting.
+const SPARES: usize = 4;
+
+thread_local! {
+    static SPARE: RefCell<Vec<(Settings, Box<Deflate>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Compresses the messages of one direction into frames.
+pub struct Deflater {
+    settings: Settings,
+    no_context_takeover: bool,
+    /// There is one from the first compressed message on; without context takeover only within one.
+    deflate: Option<Box<Deflate>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Settings {
+    level: u8,
+    memory_level: u8,
+    window_bits: u8,
+}
+
+/// Which part of a message a frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "a frame is the first or not, the last or not"
+)]
+pub struct Fragment {
+    /// It begins the message.
+    pub first: bool,
+    /// It ends the message.
+    pub last: bool,
+}
+
+impl Fragment {
+    /// The whole message.
+    pub const WHOLE: Self = Self {
+        first: true,
+        last: true,
+    };
+}
+
+impl Deflater {
+    /// For what the end of `role` sends.
+    #[must_use]
+    pub fn new(agreed: &PerMessageDeflate, compression: &Compression, role: Role) -> Self {
+        let (no_context_takeover, window_bits) = match role {
+            Role::Server => (
+                agreed.server_no_context_takeover,
+                agreed.server_max_window_bits,
+            ),
+            Role::Client => (
+                agreed.client_no_context_takeover,
+                agreed.client_max_window_bits,
+            ),
+        };
+        Self {
+            settings: Settings {
+                level: compression.level,
+                memory_level: compression.memory_level,
+                window_bits,
+            },
+            no_context_takeover,
+            deflate: None,
+        }
+    }
+
+    /// Appends the next frame of a message to `dst`, its payload the compressed `payload`, masked where there is a `mask`.
+    ///
+    /// `opcode` is that of the message, also where the frame is a continuation. The frames of one message must not be
+    /// mixed with those of another.
+    #[allow(clippy::missing_panics_doc, reason = "the settings were checked")]
+    pub fn encode(
+        &mut self,
+        dst: &mut Vec<u8>,
+        opcode: Opcode,
+        fragment: Fragment,
+        payload: &[u8],
+        mask: Option<[u8; 4]>,
+    ) {
+        let settings = self.settings;
+        let deflate = match &mut self.deflate {
+            Some(deflate) => deflate,
+            None if self.no_context_takeover => self.deflate.insert(settings.borrow()),
+            None => self.deflate.insert(settings.deflate()),
+        };
+        let mut compressed = Vec::new();
+        compress(deflate, payload, &mut compressed);
+        if fragment.last {
+            // RFC 7692, 7.2.1: "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end."
+            if compressed.ends_with(&TAIL) {
+                compressed.truncate(compressed.len() - TAIL.len());
+            } else {
+                // 7.2.3.6: there was nothing to compress, which is "a single octet of 0x00".
+                compressed.push(0);
+            }
+            if self.no_context_takeover {
+                settings.give_back(self.deflate.take());
+            }
+        }
+        // 6.1: "set the RSV1 bit of the first frame".
+        let (opcode, reserved) = if fragment.first {
+            (opcode, RSV1)
+        } else {
+            (Opcode::Continuation, 0)
+        };
+        put_frame(dst, opcode, fragment.last, reserved, &compressed, mask);
+    }
+}
+
+/// Appends what `payload` is compressed to, up to a byte boundary.
+fn compress(deflate: &mut Deflate, mut payload: &[u8], compressed: &mut Vec<u8>) {
+    with_chunk(|chunk| {
+        loop {
+            let (read, written) = (deflate.total_in(), deflate.total_out());
+            deflate
+                .compress(payload, chunk, DeflateFlush::SyncFlush)
+                .expect("the state is a compressor's");
+            payload = &payload[(deflate.total_in() - read) as usize..];
+            let written = (deflate.total_out() - written) as usize;
+            compressed.extend_from_slice(&chunk[..written]);
+            // Where the chunk is full there may be more.
+            if payload.is_empty() && written < chunk.len() {
+                return;
+            }
+        }
+    });
+}
+
+impl Settings {
+    fn deflate(self) -> Box<Deflate> {
+        Box::new(Deflate::new_with_config(DeflateConfig {
+            level: self.level.into(),
+            window_bits: -i32::from(self.window_bits),
+            mem_level: self.memory_level.into(),
+            ..DeflateConfig::default()
+        }))
+    }
+
+    /// One of the thread's, which is as good as new.
+    fn borrow(self) -> Box<Deflate> {
+        let spare = SPARE.with_borrow_mut(|spares| {
+            let spare = spares.iter().position(|(settings, _)| *settings == self)?;
+            Some(spares.swap_remove(spare).1)
+        });
+        spare.unwrap_or_else(|| self.deflate())
+    }
+
+    fn give_back(self, deflate: Option<Box<Deflate>>) {
+        let Some(mut deflate) = deflate else {
+            return;
+        };
+        deflate.reset();
+        SPARE.with_borrow_mut(|spares| {
+            if spares.len() < SPARES {
+                spares.push((self, deflate));
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Deflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deflater")
+            .field("settings", &self.settings)
+            .field("no_context_takeover", &self.no_context_takeover)
+            .finish_non_exhaustive()
+    }
+}
