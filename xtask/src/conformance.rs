@@ -80,6 +80,8 @@ fn start_server(steps: &mut Steps) -> Option<Server> {
             "/",
             "--max-message-size",
             "16MiB",
+            "--compression",
+            "on",
         ]))
     })
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use http::{Response, Version};
+#[cfg(feature = "deflate")]
+use towline_protocol::deflate::PerMessageDeflate;
 use towline_protocol::handshake::accepted_status;
 use towline_protocol::{CloseCode, Violation};
 
@@ -59,6 +61,8 @@ pub(crate) struct Traffic {
 pub(crate) struct Negotiated {
     pub(crate) version: Version,
     pub(crate) protocol: Option<String>,
+    #[cfg(feature = "deflate")]
+    pub(crate) compression: Option<PerMessageDeflate>,
 }
 
 impl Closed {
@@ -129,6 +133,14 @@ impl Closed {
     pub fn protocol(&self) -> Option<&str> {
         self.negotiated.protocol.as_deref()
     }
+
+    /// The compression agreed on.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    #[must_use]
+    pub fn compression(&self) -> Option<PerMessageDeflate> {
+        self.negotiated.compression
+    }
 }
 
 impl fmt::Display for Closed {
@@ -175,6 +187,8 @@ mod tests {
             negotiated: Negotiated {
                 version,
                 protocol: None,
+                #[cfg(feature = "deflate")]
+                compression: None,
             },
         }
     }

@@ -11,8 +11,10 @@ use hyper::upgrade::Upgraded;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
-use towline_protocol::{Decoded, Decoder, Event, Role};
+use towline_protocol::{Decoded, Decoder, Event};
 
+#[cfg(feature = "deflate")]
+use crate::deflating::Deflating;
 use crate::io::Io;
 use crate::outbox::{MAX_SLICES, Outbox};
 use crate::pool;
@@ -53,6 +55,8 @@ pub(crate) struct Connection {
     /// What was read while the inbox was full.
     undecoded: BytesMut,
     writing: Outbox,
+    #[cfg(feature = "deflate")]
+    deflating: Option<Box<Deflating>>,
     /// Some was written since the last [`finish`](Self::finish).
     progress: bool,
     unflushed: bool,
@@ -112,13 +116,15 @@ impl Connection {
     fn over(io: Io, already_read: &[u8], shared: &Shared) -> Self {
         Self {
             io,
-            decoder: Decoder::new(Role::Server, shared.limits),
+            decoder: shared.decoder(),
             input: Input::Frames,
             room: Room::EMPTY,
             read_blocked: false,
             // Copied: hyper's own buffer, of 8 KiB even when nothing is in it, would stay as long as the socket.
             undecoded: BytesMut::from(already_read),
             writing: Outbox::default(),
+            #[cfg(feature = "deflate")]
+            deflating: shared.deflating(),
             progress: false,
             unflushed: false,
             output: Output::Frames,
@@ -274,15 +280,20 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// Writes what is queued and takes the connection towards its end.
+    /// Writes what is queued and takes the connection towards its end; how much work that was, as if it were bytes read.
     pub(crate) fn write(
         &mut self,
         shared: &Shared,
         timer: &mut Timer,
         cx: &mut Context<'_>,
-    ) -> Result<(), Gone> {
+    ) -> Result<usize, Gone> {
         let overdue = self.answer_is_overdue(timer, cx);
-        let orders = shared.collect(&mut self.writing, overdue);
+        let orders = shared.collect(
+            &mut self.writing,
+            #[cfg(feature = "deflate")]
+            self.deflating.as_deref_mut(),
+            overdue,
+        );
         if orders.abort {
             return Err(Gone);
         }
@@ -292,6 +303,7 @@ impl Connection {
                 deadline: Instant::now() + CLOSE_TIMEOUT,
             };
         }
+        let work = self.deflate();
         self.write_queued(cx)?;
         if matches!(self.output, Output::Closing { .. }) && shared.written(self.written()) {
             self.begin_shutdown();
@@ -311,8 +323,42 @@ impl Connection {
         }
         match timer.poll(cx, self.deadline()) {
             Poll::Ready(()) => Err(Gone),
-            Poll::Pending => Ok(()),
+            Poll::Pending => Ok(work),
         }
+    }
+
+    /// Compresses some of what is queued.
+    #[cfg(feature = "deflate")]
+    fn deflate(&mut self) -> usize {
+        /// A byte takes longer to compress than to read.
+        const WEIGHT: usize = 4;
+
+        match &mut self.deflating {
+            Some(deflating) if self.writing.is_untouched() => {
+                WEIGHT * deflating.encode(&mut self.writing)
+            }
+            _ => 0,
+        }
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    #[allow(clippy::unused_self, reason = "as with compression")]
+    fn deflate(&mut self) -> usize {
+        0
+    }
+
+    /// What was taken and is not compressed yet.
+    #[cfg(feature = "deflate")]
+    fn to_compress(&self) -> usize {
+        self.deflating
+            .as_ref()
+            .map_or(0, |deflating| deflating.bytes())
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    #[allow(clippy::unused_self, reason = "as with compression")]
+    fn to_compress(&self) -> usize {
+        0
     }
 
     /// Writes and flushes as much as the transport takes.
@@ -353,7 +399,7 @@ impl Connection {
 
     fn written(&self) -> Written {
         Written {
-            left: self.writing.len(),
+            left: self.writing.len() + self.to_compress(),
             unflushed: self.unflushed,
         }
     }
@@ -361,7 +407,8 @@ impl Connection {
     /// Ends a round; whether there is nothing more to do now.
     pub(crate) fn finish(&mut self, shared: &Shared) -> bool {
         let written = mem::take(&mut self.progress).then(|| self.written());
-        let (room, done) = shared.finish(written, self.could_read());
+        let writes = self.writing.is_empty() && self.to_compress() > 0;
+        let (room, done) = shared.finish(written, self.could_read(), writes);
         self.room = room;
         done
     }

@@ -92,7 +92,7 @@ impl Driver {
             {
                 self.shared.fail();
             }
-            outside_budget(cx, |cx| self.write(cx));
+            bytes += outside_budget(cx, |cx| self.write(cx));
             if matches!(self.stage, Stage::Ended) {
                 return Poll::Ready(());
             }
@@ -140,7 +140,8 @@ impl Driver {
         self.shared.open();
     }
 
-    fn write(&mut self, cx: &mut Context<'_>) {
+    /// How much work that was, as if it were bytes read.
+    fn write(&mut self, cx: &mut Context<'_>) -> usize {
         #[cfg(feature = "tungstenite")]
         self.take_back();
         let outcome = match &mut self.stage {
@@ -149,22 +150,26 @@ impl Driver {
                 if self.timer.poll(cx, Some(*deadline)).is_ready() {
                     self.upgrade_failed(UpgradeFailed::TimedOut);
                 }
-                return;
+                return 0;
             }
             Stage::Open(connection) => connection.write(&self.shared, &mut self.timer, cx),
             #[cfg(feature = "tungstenite")]
-            Stage::Lent => return,
-            Stage::Ended => return,
+            Stage::Lent => return 0,
+            Stage::Ended => return 0,
         };
-        if let Err(Gone) = outcome {
-            self.end();
+        match outcome {
+            Ok(work) => work,
+            Err(Gone) => {
+                self.end();
+                0
+            }
         }
     }
 
     fn finish(&mut self) -> bool {
         match &mut self.stage {
             Stage::Open(connection) => connection.finish(&self.shared),
-            _ => self.shared.finish(None, false).1,
+            _ => self.shared.finish(None, false, false).1,
         }
     }
 

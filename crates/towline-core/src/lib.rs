@@ -40,6 +40,7 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `axum` | `WebSocketUpgrade` as an axum extractor; `Closed` and the errors as axum responses |
+//! | `deflate` | compression of messages by permessage-deflate (RFC 7692): [`WebSocketUpgrade::compression`] |
 //! | `test-util` | `test_util`: a tungstenite client for any tower service, in memory |
 //! | `tracing` | an event when an upgrade fails or an endpoint does |
 //! | `tungstenite` | [`WebSocketUpgrade::accept_tungstenite`]; messages, close codes and close frames convert to and from tungstenite's. tokio-tungstenite 0.30 is part of the API: another version of it is another version of this crate |
@@ -59,6 +60,8 @@ mod handshake_error;
 pub mod pipeline;
 
 mod connection;
+#[cfg(feature = "deflate")]
+mod deflating;
 mod driver;
 mod io;
 mod outbox;
@@ -75,6 +78,9 @@ mod trace;
 #[cfg(feature = "tungstenite")]
 mod tungstenite;
 
+#[cfg(feature = "deflate")]
+#[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+pub use towline_protocol::deflate::{Compression, InvalidCompression, PerMessageDeflate};
 pub use towline_protocol::handshake;
 pub use towline_protocol::handshake::{InvalidHandshake, ProtocolNotOffered};
 pub use towline_protocol::{CloseCode, InvalidClose, Limits, Message, Text, Violation};
@@ -92,7 +98,7 @@ pub use self::control::{Control, WaitClosed};
 pub use self::error::{AcceptError, PingError, SendError, TrySendError, UpgradeFailed};
 pub use self::handshake_error::{HandshakeError, HandshakeErrorKind};
 pub use self::receiver::Receiver;
-pub use self::sender::Sender;
+pub use self::sender::{SendOptions, Sender};
 #[cfg(feature = "tungstenite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tungstenite")))]
 pub use self::tungstenite::Transport;

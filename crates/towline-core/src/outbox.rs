@@ -83,6 +83,19 @@ impl Outbox {
         encode_close(&mut self.merged, close, None);
     }
 
+    /// Where a frame may be appended.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        self.start();
+        &mut self.merged
+    }
+
+    /// Whether more may be pushed: nothing of it is written.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.written == 0
+    }
+
     /// Gets a buffer for the next frame if there is none.
     #[inline]
     fn start(&mut self) {

@@ -19,6 +19,8 @@ use http::Response;
 use hyper::upgrade::OnUpgrade;
 use parking_lot::Mutex;
 use towline_protocol::Limits;
+#[cfg(feature = "deflate")]
+use towline_protocol::deflate::PerMessageDeflate;
 use towline_protocol::handshake::Handshake;
 
 use crate::closed::Negotiated;
@@ -158,12 +160,21 @@ impl Slot {
 
     /// Refuses what can be refused, and accepts.
     pub(crate) fn accept(&self, options: Options) -> Result<Arc<Shared>, AcceptError> {
+        #[cfg(feature = "deflate")]
+        let compression = self.negotiate(&options);
         let head = self.head(&options)?;
         let negotiated = Negotiated {
             version: self.handshake.version(),
             protocol: options.protocol,
+            #[cfg(feature = "deflate")]
+            compression,
         };
-        let shared = Shared::new(negotiated, options.limits);
+        let shared = Shared::new(
+            negotiated,
+            options.limits,
+            #[cfg(feature = "deflate")]
+            options.compression,
+        );
         #[cfg(feature = "tungstenite")]
         if options.borrow {
             shared.ask_to_borrow();
@@ -186,6 +197,17 @@ impl Slot {
         Ok(shared)
     }
 
+    /// The compression that these options and the client's offers come to.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn negotiate(&self, options: &Options) -> Option<PerMessageDeflate> {
+        #[cfg(feature = "tungstenite")]
+        if options.borrow {
+            // It speaks no extension.
+            return None;
+        }
+        self.handshake.negotiate(options.compression.as_ref()?)
+    }
+
     fn head(&self, options: &Options) -> Result<Response<()>, AcceptError> {
         if options.require_protocol && options.protocol.is_none() {
             return Err(AcceptError::NoCommonProtocol);
@@ -193,7 +215,14 @@ impl Slot {
         if let Some(name) = options.headers.keys().find(|name| is_reserved(name)) {
             return Err(AcceptError::ReservedHeader(name.clone()));
         }
-        let mut head = self.handshake.accept(options.protocol.as_deref())?;
+        let protocol = options.protocol.as_deref();
+        #[cfg(feature = "deflate")]
+        let mut head = match self.negotiate(options) {
+            Some(agreed) => self.handshake.accept_compressed(protocol, agreed)?,
+            None => self.handshake.accept(protocol)?,
+        };
+        #[cfg(not(feature = "deflate"))]
+        let mut head = self.handshake.accept(protocol)?;
         head.headers_mut().extend(options.headers.clone());
         Ok(head)
     }

@@ -45,9 +45,27 @@ impl Sender {
         &self,
         message: impl Into<Message>,
     ) -> impl Future<Output = Result<(), SendError>> + Send + '_ {
+        self.send_with(message, SendOptions::new())
+    }
+
+    /// As [`send`](Self::send), with options of this message.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] when this side has closed or the connection is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future has queued the whole message or nothing.
+    pub fn send_with(
+        &self,
+        message: impl Into<Message>,
+        options: SendOptions,
+    ) -> impl Future<Output = Result<(), SendError>> + Send + '_ {
         SendMessage {
             shared: &self.shared,
             message: message.into(),
+            options,
             waits: false,
         }
     }
@@ -61,7 +79,7 @@ impl Sender {
     /// [`TrySendError`], which gives the message back.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
         let mut message = message.into();
-        match self.shared.try_push(&mut message, None) {
+        match self.shared.try_push(&mut message, SendOptions::new(), None) {
             Ok(true) => Ok(()),
             Ok(false) => Err(TrySendError::Full(message)),
             Err(_) => Err(TrySendError::Closed(message)),
@@ -126,9 +144,47 @@ impl Sender {
     }
 }
 
+/// Options of one message.
+///
+/// ```
+/// # async fn endpoint(mut socket: towline_core::WebSocket) -> Result<(), towline_core::SendError> {
+/// use towline_core::SendOptions;
+///
+/// // A secret beside what somebody else chose: its compressed length would tell of it.
+/// let plain = SendOptions::new().compress(false);
+/// socket.send_with("token and query", plain).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "options do nothing until a message is sent with them"]
+pub struct SendOptions {
+    pub(crate) compress: bool,
+}
+
+impl SendOptions {
+    /// The default options.
+    pub const fn new() -> Self {
+        Self { compress: true }
+    }
+
+    /// Whether the message may be compressed, where that was negotiated. Default: `true`.
+    pub const fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
+    }
+}
+
+impl Default for SendOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 struct SendMessage<'a> {
     shared: &'a Shared,
     message: Message,
+    options: SendOptions,
     /// Counted among those that wait for room.
     waits: bool,
 }
@@ -138,7 +194,10 @@ impl Future for SendMessage<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let this = &mut *self;
-        if this.shared.try_push(&mut this.message, Some(cx))? {
+        if this
+            .shared
+            .try_push(&mut this.message, this.options, Some(cx))?
+        {
             return Poll::Ready(Ok(()));
         }
         if !this.waits {

@@ -13,12 +13,16 @@ mod wakers;
 mod driver_side;
 mod handle_side;
 
+#[cfg(feature = "deflate")]
+use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use towline_protocol::{CloseCode, CloseFrame, Limits, Message};
+#[cfg(feature = "deflate")]
+use towline_protocol::deflate::Compression;
+use towline_protocol::{CloseCode, CloseFrame, Decoder, Limits, Message, Role};
 
 use self::close::{Close, Request, Seen};
 pub(crate) use self::driver_side::{Orders, Written};
@@ -29,8 +33,11 @@ pub(crate) use self::loan::{Direction, Returned};
 use self::pings::Pings;
 use self::wakers::{Wakers, Wakes};
 use crate::closed::{Closed, ClosedBy, Negotiated, Traffic};
+#[cfg(feature = "deflate")]
+use crate::deflating::{Deflating, Queue};
 use crate::error::{SendError, UpgradeFailed};
 use crate::outbox::Outbox;
+use crate::sender::SendOptions;
 
 /// Above this many queued bytes, `send` waits.
 const HIGH_WATER: usize = 64 * 1024;
@@ -46,6 +53,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) negotiated: Negotiated,
     pub(crate) limits: Limits,
+    #[cfg(feature = "deflate")]
+    compression: Option<Compression>,
 }
 
 #[derive(Debug)]
@@ -53,6 +62,9 @@ struct State {
     phase: Phase,
     inbox: Inbox,
     outbox: Outbox,
+    /// What is to be compressed, and whatever has its place among that; where compression was negotiated.
+    #[cfg(feature = "deflate")]
+    to_compress: Option<Box<Queue>>,
     /// Bytes that the driver took from the outbox and has not written.
     writing: usize,
     unflushed: bool,
@@ -85,11 +97,17 @@ enum Phase {
 }
 
 impl Shared {
-    pub(crate) fn new(negotiated: Negotiated, limits: Limits) -> Arc<Self> {
+    pub(crate) fn new(
+        negotiated: Negotiated,
+        limits: Limits,
+        #[cfg(feature = "deflate")] compression: Option<Compression>,
+    ) -> Arc<Self> {
         let state = State {
             phase: Phase::Upgrading,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
+            #[cfg(feature = "deflate")]
+            to_compress: negotiated.compression.map(|_| Box::default()),
             writing: 0,
             unflushed: false,
             ping: None,
@@ -108,7 +126,26 @@ impl Shared {
             state: Mutex::new(state),
             negotiated,
             limits,
+            #[cfg(feature = "deflate")]
+            compression,
         })
+    }
+
+    /// The decoder of what the peer sends.
+    pub(crate) fn decoder(&self) -> Decoder {
+        let decoder = Decoder::new(Role::Server, self.limits);
+        #[cfg(feature = "deflate")]
+        if let Some(agreed) = &self.negotiated.compression {
+            return decoder.with_deflate(agreed);
+        }
+        decoder
+    }
+
+    /// What compresses messages, where that was negotiated.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn deflating(&self) -> Option<Box<Deflating>> {
+        let (agreed, settings) = self.negotiated.compression.zip(self.compression)?;
+        Some(Box::new(Deflating::new(&agreed, settings)))
     }
 
     #[inline]
@@ -139,15 +176,34 @@ impl State {
 
     /// Queues the message; what is left of it is to be dropped outside of the lock.
     #[inline]
-    fn push(&mut self, message: &mut Message, wakes: &mut Wakes) {
+    #[cfg_attr(not(feature = "deflate"), allow(unused_variables))]
+    fn push(&mut self, message: &mut Message, options: SendOptions, wakes: &mut Wakes) {
         self.traffic.messages_sent += 1;
         self.traffic.bytes_sent += message.len() as u64;
-        self.outbox.push_message(message);
         self.wakers.wake_driver(wakes);
+        #[cfg(feature = "deflate")]
+        if let Some(queue) = &mut self.to_compress {
+            queue.push(mem::take(message), options);
+            return;
+        }
+        self.outbox.push_message(message);
     }
 
+    fn push_close(&mut self, close: Option<&CloseFrame>) {
+        #[cfg(feature = "deflate")]
+        if let Some(queue) = &mut self.to_compress {
+            return queue.push_close(close);
+        }
+        self.outbox.push_close(close);
+    }
+
+    #[inline]
     fn queued(&self) -> usize {
-        self.outbox.len() + self.writing
+        #[cfg(feature = "deflate")]
+        let to_compress = self.to_compress.as_ref().map_or(0, |queue| queue.bytes());
+        #[cfg(not(feature = "deflate"))]
+        let to_compress = 0;
+        self.outbox.len() + self.writing + to_compress
     }
 
     /// Whether all that was queued is written and flushed.
@@ -195,15 +251,17 @@ impl State {
                 Seen::No => false,
             };
             if due || overdue || self.close.requested.is_some() {
-                self.outbox.push_close(received.answer.as_ref());
+                let answer = received.answer.clone();
+                self.push_close(answer.as_ref());
                 self.close.queued = true;
                 self.shut = true;
             }
         } else if let Some(request) = &self.close.requested {
-            self.outbox.push_close(Some(&request.frame));
+            let frame = request.frame.clone();
+            self.push_close(Some(&frame));
             self.close.queued = true;
-            let reason = request.frame.reason().to_owned();
-            self.close.first = Some((ClosedBy::Endpoint, request.frame.code(), reason));
+            let reason = frame.reason().to_owned();
+            self.close.first = Some((ClosedBy::Endpoint, frame.code(), reason));
         }
     }
 

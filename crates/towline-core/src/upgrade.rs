@@ -10,6 +10,8 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Version};
 use hyper::ext::Protocol;
 use towline_protocol::Limits;
+#[cfg(feature = "deflate")]
+use towline_protocol::deflate::{Compression, PerMessageDeflate};
 use towline_protocol::handshake::{self, InvalidHandshake};
 
 use crate::closed::Closed;
@@ -39,6 +41,8 @@ pub(crate) struct Options {
     pub(crate) require_protocol: bool,
     pub(crate) headers: HeaderMap,
     pub(crate) limits: Limits,
+    #[cfg(feature = "deflate")]
+    pub(crate) compression: Option<Compression>,
     /// The endpoint speaks the protocol by itself.
     #[cfg(feature = "tungstenite")]
     pub(crate) borrow: bool,
@@ -51,6 +55,8 @@ impl WebSocketUpgrade {
             require_protocol: false,
             headers: HeaderMap::new(),
             limits,
+            #[cfg(feature = "deflate")]
+            compression: None,
             #[cfg(feature = "tungstenite")]
             borrow: false,
         };
@@ -150,6 +156,23 @@ impl WebSocketUpgrade {
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.options.limits.max_message_size = bytes;
         self
+    }
+
+    /// Compresses messages by permessage-deflate (RFC 7692) if the client offers that acceptably; `None` declines it.
+    /// Read what [`Compression`] says of secrets. Default: that of the upgrade layer, none.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    pub fn compression(mut self, compression: impl Into<Option<Compression>>) -> Self {
+        self.options.compression = compression.into();
+        self
+    }
+
+    /// The compression that [`accept`](Self::accept) would agree on with these options.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    #[must_use]
+    pub fn negotiated_compression(&self) -> Option<PerMessageDeflate> {
+        self.slot.negotiate(&self.options)
     }
 
     /// Accepts the handshake and waits for the connection. The low-level form of [`serve`](Self::serve).

@@ -8,13 +8,15 @@ use std::time::Duration;
 use futures_core::Stream;
 use futures_sink::Sink;
 use http::Version;
+#[cfg(feature = "deflate")]
+use towline_protocol::deflate::PerMessageDeflate;
 use towline_protocol::{CloseCode, InvalidClose, Message};
 
 use crate::closed::Closed;
 use crate::control::{Control, WaitClosed};
 use crate::error::{PingError, SendError, TrySendError};
 use crate::receiver::Receiver;
-use crate::sender::Sender;
+use crate::sender::{SendOptions, Sender};
 use crate::shared::{DONE, Shared};
 
 /// An open WebSocket.
@@ -83,6 +85,23 @@ impl WebSocket {
         message: impl Into<Message>,
     ) -> impl Future<Output = Result<(), SendError>> + Send + '_ {
         self.sender.send(message)
+    }
+
+    /// As [`send`](Self::send), with options of this message.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] when this side has closed or the connection is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future has queued the whole message or nothing.
+    pub fn send_with(
+        &mut self,
+        message: impl Into<Message>,
+        options: SendOptions,
+    ) -> impl Future<Output = Result<(), SendError>> + Send + '_ {
+        self.sender.send_with(message, options)
     }
 
     /// Queues a message if no more than 64 KiB are queued.
@@ -171,6 +190,14 @@ impl WebSocket {
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
         self.shared().negotiated.protocol.as_deref()
+    }
+
+    /// The compression agreed on.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    #[must_use]
+    pub fn compression(&self) -> Option<PerMessageDeflate> {
+        self.shared().negotiated.compression
     }
 
     /// The version of HTTP that the handshake came over.

@@ -114,7 +114,7 @@ pub struct Decoder {
     role: Role,
     limits: Limits,
     /// From where on a length is none of a small message.
-    small_end: usize,
+    small_end: u8,
     state: State,
     /// The message in progress, from the header of its first frame to the end of its last.
     message: Option<Partial>,

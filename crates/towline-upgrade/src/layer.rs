@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioExecutor;
 use tower_layer::Layer;
+#[cfg(feature = "deflate")]
+use towline_core::Compression;
 use towline_core::Limits;
 
 use crate::service::Upgrade;
@@ -22,6 +24,8 @@ pub struct UpgradeLayer<E = TokioExecutor> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
+    #[cfg(feature = "deflate")]
+    pub(crate) compression: Option<Compression>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) endpoint_grace: Option<Duration>,
 }
@@ -31,6 +35,8 @@ impl UpgradeLayer {
     pub fn new() -> Self {
         let settings = Settings {
             limits: Limits::default(),
+            #[cfg(feature = "deflate")]
+            compression: None,
             handshake_timeout: Duration::from_secs(10),
             endpoint_grace: Some(Duration::from_secs(30)),
         };
@@ -54,6 +60,17 @@ impl<E> UpgradeLayer<E> {
     /// may set its own. Default: 1 MiB.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.settings.limits.max_message_size = bytes;
+        self
+    }
+
+    /// Compresses messages by permessage-deflate (RFC 7692) where the client offers that acceptably. An endpoint may choose
+    /// otherwise. Default: `None`.
+    ///
+    /// Read what [`Compression`] says of secrets.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    pub fn compression(mut self, compression: impl Into<Option<Compression>>) -> Self {
+        self.settings.compression = compression.into();
         self
     }
 

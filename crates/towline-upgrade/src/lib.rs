@@ -74,6 +74,7 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
+//! | `deflate` | [`UpgradeLayer::compression`]: permessage-deflate (RFC 7692) |
 //! | `tracing` | the span that was current when the service was called stays with the pipeline; events for a panic, a failure and a dropped endpoint |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -77,10 +77,13 @@ impl<S, E> Upgrade<S, E> {
         } = self.settings;
         // The original stays for an inner service that upgrades by itself.
         let (offer, upgrade) = Offer::new(handshake, on_upgrade.clone(), limits, handshake_timeout);
+        #[cfg(feature = "deflate")]
+        let upgrade = upgrade.compression(self.settings.compression);
         Judgement::Offer(offer, upgrade)
     }
 }
 
+#[allow(clippy::large_enum_variant, reason = "it is taken apart at once")]
 enum Judgement {
     Pass,
     Refuse(HandshakeError),

@@ -90,6 +90,7 @@ async fn main() -> std::io::Result<()> {
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
 //! | `axum` | no | [`WebSocketUpgrade`] as an axum extractor, [`Closed`] and the errors as axum responses |
+//! | `deflate` | yes | compression by permessage-deflate (RFC 7692): `UpgradeLayer::compression`, off until it is set |
 //! | `echo` | yes | [`EchoService`] |
 //! | `test-util` | no | `test_util`: a tungstenite client for any stack, in memory, to test with |
 //! | `tracing` | yes | the request's span stays with the pipeline; events for what goes wrong |

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use towline::upgrade::UpgradeBody;
-use towline::{EchoService, HandshakeError, UpgradeLayer, WebSocketUpgrade};
+use towline::{Compression, EchoService, HandshakeError, UpgradeLayer, WebSocketUpgrade};
 
 use crate::cli::Options;
 
@@ -23,9 +23,10 @@ pub(crate) type App =
 pub(crate) fn app(options: &Options) -> App {
     let site = Arc::new(Site::new(&options.path));
     let routes = service_fn(move |request| route(Arc::clone(&site), request));
-    let app = ServiceBuilder::new()
-        .layer(UpgradeLayer::new().max_message_size(options.max_message_size))
-        .service(routes);
+    let upgrade = UpgradeLayer::new()
+        .max_message_size(options.max_message_size)
+        .compression(options.compression.then(Compression::new));
+    let app = ServiceBuilder::new().layer(upgrade).service(routes);
     BoxCloneSyncService::new(app)
 }
 

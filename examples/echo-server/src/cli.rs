@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ArgAction, Parser};
 
 /// What the command line asks for.
 #[derive(Debug, Parser)]
@@ -24,6 +24,10 @@ pub(crate) struct Options {
     /// The largest message that is taken, such as `64KiB` or `16MiB`; a larger one closes its socket with 1009
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = size)]
     pub(crate) max_message_size: usize,
+
+    /// Whether messages are compressed by permessage-deflate, for clients that offer it
+    #[arg(long, value_name = "on|off", default_value = "off", value_parser = switch, action = ArgAction::Set)]
+    pub(crate) compression: bool,
 }
 
 fn path(value: &str) -> Result<String, String> {
@@ -33,6 +37,14 @@ fn path(value: &str) -> Result<String, String> {
         Ok(value.to_owned())
     } else {
         Err("a path starts with / and has letters, digits and /-._~% in it".to_owned())
+    }
+}
+
+fn switch(value: &str) -> Result<bool, String> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("it is on or off".to_owned()),
     }
 }
 
@@ -84,6 +96,8 @@ mod tests {
         assert_eq!(options.listen, SocketAddr::from(([127, 0, 0, 1], 5000)));
         assert_eq!(options.path, "/ws");
         assert_eq!(options.max_message_size, 1024 * 1024);
+        assert!(!options.compression);
+        assert!(parse(&["--compression", "on"]).unwrap().compression);
     }
 
     #[test]
@@ -110,6 +124,7 @@ mod tests {
             (["--max-message-size", "64kB"], "64kB"),
             (["--max-message-size", "99999999999GiB"], "99999999999GiB"),
             (["--max-message-size", "KiB"], "KiB"),
+            (["--compression", "yes"], "yes"),
         ] {
             let error = parse(&arguments).unwrap_err();
             let line = error.lines().next().unwrap();

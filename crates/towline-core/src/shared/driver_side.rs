@@ -11,6 +11,8 @@ use super::close::Received;
 use super::wakers::Wakes;
 use super::{Batch, FAILED, HIGH_WATER, Phase, Room, Shared, State};
 use crate::closed::ClosedBy;
+#[cfg(feature = "deflate")]
+use crate::deflating::Deflating;
 use crate::error::UpgradeFailed;
 use crate::outbox::Outbox;
 
@@ -46,18 +48,25 @@ impl Shared {
         })
     }
 
-    /// Lets the driver return if nothing changed since it last looked and, unless `reads`, there is nothing to read; how
-    /// much may be read, and whether the driver may return.
+    /// Lets the driver return if nothing changed since it last looked and, unless `reads` or `writes`, there is nothing to
+    /// read or to write; how much may be read, and whether the driver may return.
     #[inline]
-    pub(crate) fn finish(&self, written: Option<Written>, reads: bool) -> (Room, bool) {
+    pub(crate) fn finish(
+        &self,
+        written: Option<Written>,
+        reads: bool,
+        writes: bool,
+    ) -> (Room, bool) {
         self.with(|state, wakes| {
             if let Some(written) = written {
                 state.written(written, wakes);
-                state.wakers.poked |= written.left == 0 && !state.outbox.is_empty();
+                state.wakers.poked |= written.left == 0 && state.queued() > 0;
             }
             let room = state.room();
-            let stay =
-                state.wakers.poked || state.wakers.endpoint_ready || (reads && !room.is_none());
+            let stay = state.wakers.poked
+                || state.wakers.endpoint_ready
+                || writes
+                || (reads && !room.is_none());
             state.wakers.running = stay;
             (room, !stay)
         })
@@ -172,7 +181,12 @@ impl Shared {
     /// Moves what is queued into an empty `writing`, behind it the Close if one is due. `overdue`: the endpoint has
     /// had its time to see the end of the input.
     #[inline]
-    pub(crate) fn collect(&self, writing: &mut Outbox, overdue: bool) -> Orders {
+    pub(crate) fn collect(
+        &self,
+        writing: &mut Outbox,
+        #[cfg(feature = "deflate")] deflating: Option<&mut Deflating>,
+        overdue: bool,
+    ) -> Orders {
         self.with(|state, _| {
             state.wakers.poked = false;
             if !state.close.queued
@@ -184,6 +198,11 @@ impl Shared {
             if writing.is_empty() && !state.outbox.is_empty() {
                 mem::swap(writing, &mut state.outbox);
                 state.writing = writing.len();
+            }
+            #[cfg(feature = "deflate")]
+            if let (Some(queue), Some(deflating)) = (&mut state.to_compress, deflating) {
+                deflating.take(queue);
+                state.writing = writing.len() + deflating.bytes();
             }
             Orders {
                 abort: state.aborted,
@@ -238,7 +257,11 @@ impl Shared {
             state.wakers.wake_recv(wakes);
             state.wakers.wake_send(wakes);
             state.wakers.wake_closed(wakes);
-            Some(mem::take(&mut state.outbox))
+            #[cfg(feature = "deflate")]
+            let queue = state.to_compress.take();
+            #[cfg(not(feature = "deflate"))]
+            let queue = ();
+            Some((mem::take(&mut state.outbox), queue))
         });
         drop(dropped);
     }

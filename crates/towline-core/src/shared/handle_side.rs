@@ -9,6 +9,7 @@ use towline_protocol::{CloseFrame, Message};
 use super::{Phase, Shared, wakers};
 use crate::closed::Closed;
 use crate::error::{PingError, SendError, UpgradeFailed};
+use crate::sender::SendOptions;
 
 impl Shared {
     /// Ready when the connection is the socket's.
@@ -69,7 +70,7 @@ impl Shared {
     pub(crate) fn push(&self, mut message: Message) -> Result<(), SendError> {
         self.with(|state, wakes| {
             state.room_to_send()?;
-            state.push(&mut message, wakes);
+            state.push(&mut message, SendOptions::new(), wakes);
             Ok(())
         })
     }
@@ -80,12 +81,13 @@ impl Shared {
     pub(crate) fn try_push(
         &self,
         message: &mut Message,
+        options: SendOptions,
         cx: Option<&mut Context<'_>>,
     ) -> Result<bool, SendError> {
         self.with(|state, wakes| {
             let room = state.room_to_send()?;
             if room {
-                state.push(message, wakes);
+                state.push(message, options, wakes);
             } else if let Some(cx) = cx {
                 wakers::register(&mut state.wakers.send, cx);
             }

@@ -86,12 +86,12 @@ impl Decoder {
         };
         let is_text = *first == TEXT;
         // Without a mask this is 128 or more.
-        let len = usize::from(*second ^ MASKED);
-        let end = start + HEADER + len;
+        let len = *second ^ MASKED;
+        let end = start + HEADER + usize::from(len);
         if len >= self.small_end || end > BYTES {
             return None;
         }
-        let payload = rest.get_mut(..len)?;
+        let payload = rest.get_mut(..usize::from(len))?;
         let key = [*a, *b, *c, *d];
         Mask::new(key).apply(payload);
         if is_text && utf8::validate(payload).is_err() {
@@ -101,22 +101,22 @@ impl Decoder {
         }
         Some(Found {
             is_text,
-            len: len as u8,
+            len,
             end: end as u16,
         })
     }
 }
 
 /// From where on a length is none of a small message: a client gets no masked frames.
-pub(super) const fn end(role: Role, limits: &super::Limits) -> usize {
-    let mut max = MAX_LEN_7 as usize;
-    if limits.max_message_size < max {
-        max = limits.max_message_size;
+pub(super) const fn end(role: Role, limits: &super::Limits) -> u8 {
+    let mut end = MAX_LEN_7 + 1;
+    if limits.max_message_size < end as usize {
+        end = limits.max_message_size as u8 + 1;
     }
     match (role, limits.max_frame_size) {
         (Role::Client, _) => 0,
-        (Role::Server, Some(frame)) if frame < max => frame + 1,
-        (Role::Server, _) => max + 1,
+        (Role::Server, Some(frame)) if frame < end as usize => frame as u8 + 1,
+        (Role::Server, _) => end,
     }
 }
 
