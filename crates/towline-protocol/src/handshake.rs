@@ -74,10 +74,17 @@ impl<'a> Request<'a> {
     /// `Sec-WebSocket-Key` or `Sec-WebSocket-Version`.
     #[must_use]
     pub fn attempts_websocket(&self) -> bool {
-        self.upgrades_to_websocket()
-            || self.connects_to_websocket()
+        self.names_websocket()
             || self.headers.contains_key(SEC_WEBSOCKET_KEY)
             || self.headers.contains_key(SEC_WEBSOCKET_VERSION)
+    }
+
+    /// Whether the request names websocket in any `Upgrade` line or in `:protocol`.
+    ///
+    /// No handshake does without, whatever else a server is lax about.
+    #[must_use]
+    pub fn names_websocket(&self) -> bool {
+        self.upgrades_to_websocket() || self.connects_to_websocket()
     }
 
     /// Checks a handshake against RFC 6455 section 4.2.1, or RFC 8441 section 5 on HTTP/2.

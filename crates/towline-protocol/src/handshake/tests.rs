@@ -218,7 +218,7 @@ fn a_request_attempts_a_handshake_when_it_names_websocket_or_has_its_headers() {
         ),
         ("another upgrade", page().and("upgrade", "h2c"), false),
         ("a longer token", page().and("upgrade", "websockets"), false),
-        ("a version", page().and("upgrade", "websocket/13"), false),
+        ("with a version", page().and("upgrade", "websocket/13"), false),
         ("opaque", page().and("upgrade", b"\xffwebsocket"), false),
         ("key", page().and(KEY_HEADER, ""), true),
         ("version", page().and(VERSION, "7"), true),
@@ -230,6 +230,9 @@ fn a_request_attempts_a_handshake_when_it_names_websocket_or_has_its_headers() {
     ];
     for (name, head, expected) in rows {
         assert_eq!(head.request().attempts_websocket(), expected, "{name}");
+        let has_headers = ["key", "version"].contains(&name);
+        let names = expected && !has_headers;
+        assert_eq!(head.request().names_websocket(), names, "{name}");
     }
 }
 

@@ -1,0 +1,266 @@
+//! A list of origins as an operator writes it, parsed and normalised.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use url::{Host, Url};
+
+use crate::error::{InvalidOrigin, InvalidOriginKind};
+use crate::origin::Origin;
+
+/// A list of origins that can be replaced while the server runs.
+///
+/// Clones are of one list. An entry is one of
+///
+/// - `https://example.com`, `http://localhost:3000`: this origin; written in any case, with or without its default port,
+///   and in Unicode or not;
+/// - `https://*.example.com`: every name below `example.com`, at any depth, and not that name itself. It trusts whoever can
+///   get such a name;
+/// - `*`: every origin but `null`.
+///
+/// ```
+/// use towline_origin::{AllowedOrigins, OriginLayer};
+///
+/// let partners = AllowedOrigins::new(["https://client.com"])?;
+/// let layer = OriginLayer::same_origin().or_allow_list(&partners);
+///
+/// // Later, when the operator has changed the configuration: the layer follows at once.
+/// partners.replace(["https://client.com", "https://*.example.com"])?;
+/// # let _ = layer;
+///
+/// let error = partners.replace(["client.com"]).unwrap_err();
+/// assert_eq!(error.to_string(), r#""client.com" has no scheme: write https://example.com"#);
+/// # Ok::<(), towline_origin::InvalidOrigin>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct AllowedOrigins {
+    patterns: Arc<ArcSwap<Vec<Pattern>>>,
+}
+
+impl AllowedOrigins {
+    /// The list of these entries.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOrigin`] names the first entry that is none. An empty list is an error too: it would admit nobody.
+    pub fn new<I>(entries: I) -> Result<Self, InvalidOrigin>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let patterns = Arc::new(ArcSwap::from_pointee(parse(entries)?));
+        Ok(Self { patterns })
+    }
+
+    /// Puts these entries in place of all that are there, for handshakes from now on; sockets stay open.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new). The list stays as it was then.
+    pub fn replace<I>(&self, entries: I) -> Result<(), InvalidOrigin>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.patterns.store(Arc::new(parse(entries)?));
+        Ok(())
+    }
+
+    pub(crate) fn admits(&self, origin: &Origin<'_>) -> bool {
+        self.patterns
+            .load()
+            .iter()
+            .any(|pattern| pattern.admits(origin))
+    }
+}
+
+/// One entry of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Pattern {
+    Any,
+    Exact(Origin<'static>),
+    /// Every name below the host of this one.
+    Below(Origin<'static>),
+}
+
+impl Pattern {
+    fn parse(entry: &str) -> Result<Self, InvalidOrigin> {
+        let invalid = |kind| InvalidOrigin::new(kind, entry);
+        match entry {
+            "" => return Err(invalid(InvalidOriginKind::Empty)),
+            "*" => return Ok(Self::Any),
+            _ => {}
+        }
+        let (scheme, authority) = entry
+            .split_once("://")
+            .ok_or_else(|| invalid(InvalidOriginKind::NoScheme))?;
+        if ["ws", "wss"]
+            .iter()
+            .any(|ws| scheme.eq_ignore_ascii_case(ws))
+        {
+            return Err(invalid(InvalidOriginKind::SocketScheme));
+        }
+        if authority.contains(['/', '?', '#', '@', '\\']) {
+            return Err(invalid(InvalidOriginKind::Excess));
+        }
+        let base = authority.strip_prefix("*.");
+        let authority = base.unwrap_or(authority);
+        if authority.contains('*') {
+            return Err(invalid(InvalidOriginKind::Wildcard));
+        }
+        // A URL parser drops these.
+        if entry.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(invalid(InvalidOriginKind::Unparsable));
+        }
+
+        let url = Url::parse(&format!("{scheme}://{authority}"))
+            .map_err(|error| invalid(InvalidOriginKind::Unparsable).because(error))?;
+        if base.is_some() && !matches!(url.host(), Some(Host::Domain(_))) {
+            return Err(invalid(InvalidOriginKind::Wildcard));
+        }
+        // What is not read back as it was written would never match.
+        let origin = Origin::parse(url.as_str().trim_end_matches('/'))
+            .ok_or_else(|| invalid(InvalidOriginKind::Unparsable))?
+            .into_owned();
+        Ok(match base {
+            Some(_) => Self::Below(origin),
+            None => Self::Exact(origin),
+        })
+    }
+
+    fn admits(&self, origin: &Origin<'_>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(exact) => origin == exact,
+            Self::Below(base) => {
+                let below = origin
+                    .host()
+                    .strip_suffix(base.host())
+                    // `evilexample.com` ends in `example.com` too.
+                    .is_some_and(|labels| labels.ends_with('.'));
+                below && (origin.scheme(), origin.port()) == (base.scheme(), base.port())
+            }
+        }
+    }
+}
+
+fn parse<I>(entries: I) -> Result<Vec<Pattern>, InvalidOrigin>
+where
+    I: IntoIterator,
+    I::Item: AsRef<str>,
+{
+    let patterns: Vec<Pattern> = entries
+        .into_iter()
+        .map(|entry| Pattern::parse(entry.as_ref()))
+        .collect::<Result<_, _>>()?;
+    if patterns.is_empty() {
+        return Err(InvalidOrigin::new(InvalidOriginKind::NoEntry, ""));
+    }
+    Ok(patterns)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    #[test]
+    fn entries_are_normalised() {
+        for (entry, normal) in [
+            ("https://example.com", "https://example.com"),
+            ("HTTPS://ExAmPLE.cOm:443", "https://example.com"),
+            ("http://example.com:80", "http://example.com"),
+            ("https://example.com:8443", "https://example.com:8443"),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+            ("https://BÜCHER.example", "https://xn--bcher-kva.example"),
+            ("https://ex%61mple.com", "https://example.com"),
+            ("http://127.1:5000", "http://127.0.0.1:5000"),
+            ("http://[0:0::1]:80", "http://[::1]"),
+            ("chrome-extension://abcdefgh", "chrome-extension://abcdefgh"),
+            ("tauri://localhost", "tauri://localhost"),
+        ] {
+            let Ok(Pattern::Exact(origin)) = Pattern::parse(entry) else {
+                panic!("{entry} is no exact origin");
+            };
+            assert_eq!(origin.to_string(), normal);
+        }
+        let Ok(Pattern::Below(origin)) = Pattern::parse("https://*.Bücher.example:443") else {
+            panic!("no pattern");
+        };
+        assert_eq!(origin.to_string(), "https://xn--bcher-kva.example");
+    }
+
+    #[test]
+    fn a_bad_entry_is_named() {
+        use InvalidOriginKind as Kind;
+
+        for (entry, kind) in [
+            ("", Kind::Empty),
+            (" ", Kind::NoScheme),
+            ("null", Kind::NoScheme),
+            ("example.com", Kind::NoScheme),
+            ("//example.com", Kind::NoScheme),
+            ("https:example.com", Kind::NoScheme),
+            ("ws://example.com", Kind::SocketScheme),
+            ("WSS://example.com", Kind::SocketScheme),
+            ("https://example.com/", Kind::Excess),
+            ("https://example.com/path", Kind::Excess),
+            ("https://example.com\\", Kind::Excess),
+            ("https://example.com?query", Kind::Excess),
+            ("https://example.com#fragment", Kind::Excess),
+            ("https://user@example.com", Kind::Excess),
+            ("https:///example.com", Kind::Excess),
+            ("https://*", Kind::Wildcard),
+            ("https://*example.com", Kind::Wildcard),
+            ("https://a.*.com", Kind::Wildcard),
+            ("https://*.*.com", Kind::Wildcard),
+            ("https://*.127.0.0.1", Kind::Wildcard),
+            ("https://*.[::1]", Kind::Wildcard),
+            ("*.example.com", Kind::NoScheme),
+            ("https://", Kind::Unparsable),
+            ("https://*.", Kind::Unparsable),
+            ("https://exa mple.com", Kind::Unparsable),
+            ("https://exa\nmple.com", Kind::Unparsable),
+            (" https://example.com", Kind::Unparsable),
+            ("https://example.com ", Kind::Unparsable),
+            ("https://example.com:90000", Kind::Unparsable),
+            ("https://example.com:port", Kind::Unparsable),
+            ("https://[::1", Kind::Unparsable),
+            ("https://1.2.3.256", Kind::Unparsable),
+            ("https://a..example.com", Kind::Unparsable),
+            ("https://ex(ample.com", Kind::Unparsable),
+            ("https://xn--a", Kind::Unparsable),
+            ("mailto://", Kind::Unparsable),
+        ] {
+            let error = Pattern::parse(entry).unwrap_err();
+            assert_eq!((error.kind(), error.entry()), (kind, entry), "{entry:?}");
+            let shown = error.to_string();
+            assert!(shown.contains(entry) || entry.contains('\\') || entry.contains('\n'));
+        }
+        let error = AllowedOrigins::new(["https://a.com", "https://b.com:90000"]).unwrap_err();
+        assert_eq!(
+            (error.to_string(), error.source().unwrap().to_string()),
+            (
+                "\"https://b.com:90000\" is no origin that a browser sends".to_owned(),
+                "invalid port number".to_owned()
+            )
+        );
+        let error = AllowedOrigins::new([""; 0]).unwrap_err();
+        assert_eq!(error.kind(), Kind::NoEntry);
+    }
+
+    #[test]
+    fn a_list_is_replaced_for_all_its_clones_or_not_at_all() {
+        let list = AllowedOrigins::new(["https://a.com"]).unwrap();
+        let clone = list.clone();
+        let admits = |origin| clone.admits(&Origin::parse(origin).unwrap());
+        assert!(admits("https://a.com") && !admits("https://b.com"));
+        list.replace(["https://b.com"]).unwrap();
+        assert!(!admits("https://a.com") && admits("https://b.com"));
+        for bad in [["https://a.com", ""].as_slice(), &[]] {
+            list.replace(bad).unwrap_err();
+            assert!(!admits("https://a.com") && admits("https://b.com"));
+        }
+    }
+}
