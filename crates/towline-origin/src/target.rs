@@ -100,7 +100,9 @@ mod tests {
 
     use super::*;
 
-    fn parts(uri: &str, headers: &[(&str, &str)]) -> Parts {
+    type Headers = [(&'static str, &'static str)];
+
+    fn parts(uri: &str, headers: &Headers) -> Parts {
         let request = headers
             .iter()
             .fold(Request::builder().uri(uri), |request, (name, value)| {
@@ -113,7 +115,7 @@ mod tests {
     fn the_target_is_named_once_or_twice_alike() {
         let host = |host| Some((host, None));
         #[rustfmt::skip]
-        let table: &[(&str, &[(&str, &str)], _)] = &[
+        let table: &[(&str, &Headers, _)] = &[
             ("/", &[("host", "a.com")], host("a.com")),
             ("/", &[("host", "a.com:81")], Some(("a.com", Some(81)))),
             ("/", &[("host", "[::1]:81")], Some(("[::1]", Some(81)))),
@@ -143,7 +145,7 @@ mod tests {
     #[test]
     fn a_trusted_proxy_names_the_target() {
         #[rustfmt::skip]
-        let table: &[(&[(&str, &str)], &str, Option<&str>)] = &[
+        let table: &[(&Headers, &str, Option<&str>)] = &[
             (&[], "inner", None),
             (&[("forwarded", "host=a.com;proto=https")], "a.com", Some("https")),
             (&[("forwarded", "for=10.0.0.1; Proto=\"https\" ;HOST=\"a.com\"")], "a.com", Some("https")),

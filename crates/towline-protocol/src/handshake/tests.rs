@@ -218,7 +218,11 @@ fn a_request_attempts_a_handshake_when_it_names_websocket_or_has_its_headers() {
         ),
         ("another upgrade", page().and("upgrade", "h2c"), false),
         ("a longer token", page().and("upgrade", "websockets"), false),
-        ("with a version", page().and("upgrade", "websocket/13"), false),
+        (
+            "with a version",
+            page().and("upgrade", "websocket/13"),
+            false,
+        ),
         ("opaque", page().and("upgrade", b"\xffwebsocket"), false),
         ("key", page().and(KEY_HEADER, ""), true),
         ("version", page().and(VERSION, "7"), true),
