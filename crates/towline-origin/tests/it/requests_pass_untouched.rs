@@ -5,9 +5,9 @@ use std::future::ready;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_test::{assert_request_eq, mock};
-use towline_origin::{OriginBody, OriginCheck, OriginLayer, OriginRejection, OriginRejectionKind};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_test::mock::{Handle, spawn_layer};
+use towline_origin::{OriginCheck, OriginLayer, OriginRejection, OriginRejectionKind};
 
 use crate::support::request_from;
 
@@ -57,58 +57,41 @@ async fn an_error_stays_the_inner_services_own() {
 
 #[tokio::test]
 async fn readiness_is_the_inner_services() {
-    let (mut service, mut handle) = spawn();
+    let (mut service, mut handle) = spawn_layer(OriginLayer::same_origin());
     handle.allow(0);
     assert!(service.poll_ready().is_pending());
     handle.allow(1);
     assert!(service.poll_ready().is_ready());
-    let response = tokio::spawn(service.call("https://example.com"));
-    assert_request_eq!(handle, "https://example.com").send_response("reached");
+    let response = tokio::spawn(service.call(request_from("https://example.com")));
+    answer(&mut handle).await;
     let response = response.await.unwrap().unwrap();
-    assert_eq!(response.status(), 200);
     assert_eq!(response.into_body().into_inner(), Some("reached"));
 }
 
 #[tokio::test]
 async fn a_refusal_does_not_reach_the_inner_service() {
-    let (mut service, mut handle) = spawn();
+    let (mut service, mut handle) = spawn_layer(OriginLayer::same_origin());
     handle.allow(1);
     assert!(service.poll_ready().is_ready());
-    let response = service.call("https://evil.example").await.unwrap();
+    let refused = service.call(request_from("https://evil.example"));
+    let response = refused.await.unwrap();
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert!(response.headers().is_empty());
     let rejection = response.extensions().get::<OriginRejection>().unwrap();
     assert_eq!(rejection.kind(), OriginRejectionKind::NotAllowed);
     assert_eq!(rejection.origin().unwrap(), "https://evil.example");
     assert_eq!(response.into_body().into_inner(), None);
-    // It is as ready as it was, for the next.
+    // As ready as it was, for the next one.
     assert!(service.poll_ready().is_ready());
-    tokio::spawn(service.call("https://example.com"));
-    assert_request_eq!(handle, "https://example.com").send_response("reached");
+    tokio::spawn(service.call(request_from("https://example.com")));
+    answer(&mut handle).await;
 }
 
-/// The layer around a mock that takes the origin and gives a body.
-fn spawn() -> (
-    mock::Spawn<
-        impl Service<
-            &'static str,
-            Response = Response<OriginBody<&'static str>>,
-            Future: Send,
-            Error: std::fmt::Debug + Send,
-        >,
-    >,
-    mock::Handle<String, &'static str>,
-) {
-    mock::spawn_with(|mock: mock::Mock<String, &'static str>| {
-        let inner = mock
-            .map_request(|request: Request<()>| {
-                request.headers()["origin"].to_str().unwrap().to_owned()
-            })
-            .map_response(Response::new);
-        OriginLayer::same_origin()
-            .layer(inner)
-            .map_request(request_from)
-    })
+/// Answers the next request to reach the mock.
+async fn answer(handle: &mut Handle<Request<()>, Response<&'static str>>) {
+    let (request, answer) = handle.next_request().await.unwrap();
+    assert_eq!(request.headers()["origin"], "https://example.com");
+    answer.send_response(Response::new("reached"));
 }
 
 #[test]

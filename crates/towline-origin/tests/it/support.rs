@@ -54,7 +54,7 @@ impl Handshake {
         self
     }
 
-    pub(crate) fn to_nobody(mut self) -> Self {
+    pub(crate) fn without_host(mut self) -> Self {
         self.host = None;
         self
     }
