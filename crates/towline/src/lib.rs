@@ -20,15 +20,15 @@
 //!
 //! # A whole server
 //!
-//! A limit of a thousand *open sockets*, a span that lasts as long as its socket, and a line when it ends: all three are
-//! ordinary middleware.
+//! No foreign pages, a limit of a thousand *open sockets*, a span that lasts as long as its socket, and a line when it ends:
+//! all of it is middleware, and the last three are not even ours.
 //!
 #![cfg_attr(
-    all(feature = "axum", feature = "upgrade"),
+    all(feature = "axum", feature = "origin", feature = "upgrade"),
     doc = r##"
 ```no_run
 use axum::{Router, extract::Request, middleware, response::Response, routing::any};
-use towline::{AcceptError, Closed, SendError, UpgradeLayer, WebSocket, WebSocketUpgrade};
+use towline::{AcceptError, Closed, OriginLayer, SendError, UpgradeLayer, WebSocket, WebSocketUpgrade};
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer};
 use tower_http::trace::TraceLayer;
 
@@ -54,6 +54,7 @@ async fn report(request: Request, next: middleware::Next) -> Response {
 
 fn app() -> Router {
     let layers = ServiceBuilder::new()
+        .layer(OriginLayer::same_origin())
         .layer(UpgradeLayer::new()) // outermost of those that are to live
         .layer(GlobalConcurrencyLimitLayer::new(1000))
         .layer(TraceLayer::new_for_http())
@@ -81,6 +82,7 @@ async fn main() -> std::io::Result<()> {
 //!   whatever the endpoint is doing.
 //! - [`Closed`] tells how the socket ended. It is the endpoint's response, and it rides in that response's extensions for
 //!   the layers to read.
+//! - [`OriginLayer`] refuses the handshakes of foreign pages, which CORS does not.
 //! - [`EchoService`] is the smallest endpoint there is.
 //!
 //! An endpoint may hand its socket to another task and await [`WebSocket::closed`]: the layers live until then.
@@ -92,6 +94,7 @@ async fn main() -> std::io::Result<()> {
 //! | `axum` | no | [`WebSocketUpgrade`] as an axum extractor, [`Closed`] and the errors as axum responses |
 //! | `deflate` | yes | compression by permessage-deflate (RFC 7692): `UpgradeLayer::compression`, off until it is set |
 //! | `echo` | yes | [`EchoService`] |
+//! | `origin` | yes | [`OriginLayer`] |
 //! | `test-util` | no | `test_util`: a tungstenite client for any stack, in memory, to test with |
 //! | `tracing` | yes | the request's span stays with the pipeline; events for what goes wrong |
 //! | `tungstenite` | no | `WebSocketUpgrade::accept_tungstenite`: the socket as tokio-tungstenite 0.30 has it; conversions of messages |
@@ -105,6 +108,19 @@ pub use towline_core::*;
 #[cfg_attr(docsrs, doc(cfg(feature = "echo")))]
 #[doc(inline)]
 pub use towline_echo::EchoService;
+
+/// The origin layer and what it is made of.
+#[cfg(feature = "origin")]
+#[cfg_attr(docsrs, doc(cfg(feature = "origin")))]
+pub mod origin {
+    #[doc(inline)]
+    pub use towline_origin::*;
+}
+
+#[cfg(feature = "origin")]
+#[cfg_attr(docsrs, doc(cfg(feature = "origin")))]
+#[doc(inline)]
+pub use towline_origin::OriginLayer;
 
 /// The upgrade layer and what it is made of.
 #[cfg(feature = "upgrade")]

@@ -8,6 +8,7 @@ mod wire;
 
 mod a_client_gone_before_accept_ends_the_endpoint;
 mod a_flood_of_empty_frames_is_refused;
+mod a_foreign_page_gets_no_socket;
 mod a_frame_behind_the_handshake_is_not_lost;
 mod a_guard_drops_at_the_close;
 mod a_limit_counts_open_sockets;
