@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use towline::{AcceptError, CloseCode, Closed, Message, Sender, TrySendError};
-use towline::{UpgradeLayer, WebSocket, WebSocketUpgrade};
+use towline::{OriginLayer, UpgradeLayer, WebSocket, WebSocketUpgrade};
 
 /// The room's application; `open` counts its sockets. It is called in a tokio runtime, where the room gets a task.
 fn app(open: watch::Sender<usize>) -> Router {
@@ -27,6 +27,7 @@ fn app(open: watch::Sender<usize>) -> Router {
         .with_state(room)
         .layer(from_fn_with_state(open, count))
         .layer(UpgradeLayer::new().max_message_size(4 * 1024))
+        .layer(OriginLayer::same_origin())
 }
 
 async fn count(State(open): State<watch::Sender<usize>>, request: Request, next: Next) -> Response {
@@ -109,9 +110,11 @@ mod tests {
     use std::net::SocketAddr;
 
     use futures_util::SinkExt;
+    use http::HeaderValue;
     use tokio::net::{TcpSocket, TcpStream};
-    use tokio_tungstenite::tungstenite::Message;
-    use tokio_tungstenite::{WebSocketStream, client_async};
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    use tokio_tungstenite::tungstenite::{Error, Message};
+    use tokio_tungstenite::{WebSocketStream, client_async, connect_async};
 
     use super::*;
 
@@ -190,5 +193,18 @@ mod tests {
             (1008, "too slow")
         );
         open.wait_for(|open| *open == 1).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_page_of_another_site_is_refused() {
+        let (address, open) = serve().await;
+        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+        let evil = HeaderValue::from_static("http://evil.example");
+        request.headers_mut().insert("origin", evil);
+        let Err(Error::Http(response)) = connect_async(request).await else {
+            panic!("it got a socket");
+        };
+        assert_eq!(response.status(), 403);
+        assert_eq!(*open.borrow(), 0);
     }
 }

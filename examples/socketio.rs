@@ -1,7 +1,8 @@
 //! socket.io beside a WebSocket endpoint: `cargo run -p examples --bin socketio [ADDRESS:PORT]`.
 //!
 //! Both live inside of one upgrade layer. socketioxide upgrades its requests by itself, with hyper's `OnUpgrade`, which
-//! the layer leaves where it was; `/ws` takes the layer's offer.
+//! the layer leaves where it was; `/ws` takes the layer's offer. The origin layer guards the sockets of both; socket.io's
+//! polling is CORS's.
 
 use std::env;
 use std::io::{self, Write};
@@ -11,7 +12,7 @@ use rmpv::Value;
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, Data, SocketRef};
 use tokio::net::TcpListener;
-use towline::{EchoService, UpgradeLayer};
+use towline::{EchoService, OriginLayer, UpgradeLayer};
 
 fn app() -> Router {
     let (socketio, io) = SocketIo::new_layer();
@@ -35,6 +36,7 @@ fn app() -> Router {
         .route_service("/ws", EchoService::new())
         .layer(socketio)
         .layer(UpgradeLayer::new())
+        .layer(OriginLayer::same_origin())
 }
 
 #[tokio::main]
@@ -51,8 +53,11 @@ mod tests {
     use std::net::SocketAddr;
 
     use futures_util::{SinkExt, StreamExt};
+    use http::HeaderValue;
     use tokio::net::TcpStream;
-    use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    use tokio_tungstenite::tungstenite::{Error, Message};
+    use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
     use super::*;
 
@@ -104,5 +109,20 @@ mod tests {
         let (mut client, _) = connect_async(url).await.unwrap();
         client.send(Message::text("hello")).await.unwrap();
         assert_eq!(receive(&mut client).await, "hello");
+    }
+
+    #[tokio::test]
+    async fn a_page_of_another_site_is_refused_by_both() {
+        let address = serve().await;
+        for path in ["/ws", "/socket.io/?EIO=4&transport=websocket"] {
+            let url = format!("ws://{address}{path}");
+            let mut request = url.into_client_request().unwrap();
+            let evil = HeaderValue::from_static("http://evil.example");
+            request.headers_mut().insert("origin", evil);
+            let Err(Error::Http(response)) = connect_async(request).await else {
+                panic!("it got a socket");
+            };
+            assert_eq!(response.status(), 403);
+        }
     }
 }

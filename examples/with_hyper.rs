@@ -16,14 +16,18 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceBuilder;
 use tower::util::BoxCloneService;
-use towline::upgrade::UpgradeBody;
-use towline::{Closed, EchoService, UpgradeLayer};
+use towline::{Closed, EchoService, OriginLayer, UpgradeLayer};
+use towline::{origin::OriginBody, upgrade::UpgradeBody};
 
-type App = BoxCloneService<Request<Incoming>, Response<UpgradeBody<Full<Bytes>>>, Infallible>;
+type App = BoxCloneService<Request<Incoming>, Response<Body>, Infallible>;
+
+/// Each layer that answers by itself has a body of its own around the inner one.
+type Body = OriginBody<UpgradeBody<Full<Bytes>>>;
 
 /// Echoes on every path, and tells `report` how each socket ended.
 fn app(report: impl Fn(&Closed) + Clone + Send + 'static) -> App {
     let service = ServiceBuilder::new()
+        .layer(OriginLayer::same_origin())
         .layer(UpgradeLayer::new())
         .map_response(move |response: Response<Full<Bytes>>| {
             // A request that was no handshake has been refused, and carries none.
@@ -66,9 +70,11 @@ async fn main() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use futures_util::{SinkExt, StreamExt};
+    use http::HeaderValue;
     use tokio::sync::mpsc;
     use tokio_tungstenite::connect_async;
-    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    use tokio_tungstenite::tungstenite::{Error, Message};
     use towline::{CloseCode, ClosedBy};
 
     use super::*;
@@ -114,5 +120,23 @@ mod tests {
         let mut response = String::new();
         client.read_to_string(&mut response).await.unwrap();
         assert!(response.starts_with("HTTP/1.1 426 "), "{response}");
+    }
+
+    #[tokio::test]
+    async fn a_page_of_another_site_is_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        tokio::spawn(serve(
+            listener,
+            app(|_| unreachable!("no socket was opened")),
+        ));
+
+        let mut request = url.into_client_request().unwrap();
+        let evil = HeaderValue::from_static("http://evil.example");
+        request.headers_mut().insert("origin", evil);
+        let Err(Error::Http(response)) = connect_async(request).await else {
+            panic!("it got a socket");
+        };
+        assert_eq!(response.status(), 403);
     }
 }

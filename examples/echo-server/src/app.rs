@@ -1,6 +1,7 @@
-//! What the server answers: the page, and the echo endpoint inside of the upgrade layer.
+//! What the server answers: the page, and the echo endpoint inside of the origin and the upgrade layer.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,24 +11,44 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
+use towline::origin::{InvalidOrigin, OriginBody};
 use towline::upgrade::UpgradeBody;
-use towline::{Compression, EchoService, HandshakeError, UpgradeLayer, WebSocketUpgrade};
+use towline::{
+    Compression, EchoService, HandshakeError, OriginLayer, UpgradeLayer, WebSocketUpgrade,
+};
 
 use crate::cli::Options;
 
 /// The whole application, for requests over any version of HTTP.
-pub(crate) type App =
-    BoxCloneSyncService<Request<Incoming>, Response<UpgradeBody<Full<Bytes>>>, Infallible>;
+pub(crate) type App = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+
+type Body = OriginBody<UpgradeBody<Full<Bytes>>>;
 
 /// The application as the options want it.
-pub(crate) fn app(options: &Options) -> App {
+pub(crate) fn app(options: &Options) -> Result<App, InvalidOrigin> {
     let site = Arc::new(Site::new(&options.path));
     let routes = service_fn(move |request| route(Arc::clone(&site), request));
     let upgrade = UpgradeLayer::new()
         .max_message_size(options.max_message_size)
         .compression(options.compression.then(Compression::new));
-    let app = ServiceBuilder::new().layer(upgrade).service(routes);
-    BoxCloneSyncService::new(app)
+    let app = ServiceBuilder::new()
+        .layer(origins(options)?)
+        .layer(upgrade)
+        .service(routes);
+    Ok(BoxCloneSyncService::new(app))
+}
+
+/// Whose pages may open a socket: the server's own, under the names that it surely goes by, and those of the options.
+fn origins(options: &Options) -> Result<OriginLayer, InvalidOrigin> {
+    let address = match options.listen.ip() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    };
+    let own = OriginLayer::same_origin().hosts(["localhost", &address])?;
+    if options.origins.is_empty() {
+        return Ok(own);
+    }
+    own.or_allow(&options.origins)
 }
 
 struct Site {
@@ -86,4 +107,58 @@ fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn admits(arguments: &[&str], host: &str, origin: &str) -> bool {
+        let command = ["echo-server"].iter().chain(arguments);
+        let layer = origins(&Options::parse_from(command)).unwrap();
+        let request = Request::builder().header("host", host);
+        let request = request.header("origin", origin).body(()).unwrap();
+        layer.policy().check(&request.into_parts().0).is_ok()
+    }
+
+    #[test]
+    fn its_own_pages_are_admitted_under_names_that_it_surely_goes_by() {
+        let ipv6 = ["--listen", "[::1]:5000"];
+        for (arguments, name, expected) in [
+            ([].as_slice(), "localhost", true),
+            (&[], "127.0.0.1", true),
+            (&[], "[::1]", false),
+            (&ipv6, "[::1]", true),
+            (&ipv6, "127.0.0.1", false),
+            // It resolves to this machine today.
+            (&[], "evil.example", false),
+        ] {
+            let host = format!("{name}:5000");
+            let admitted = admits(arguments, &host, &format!("http://{host}"));
+            assert_eq!(admitted, expected, "{arguments:?} {name}");
+        }
+        assert!(!admits(&[], "localhost:5000", "http://localhost:5001"));
+        assert!(!admits(&[], "localhost:5000", "http://evil.example"));
+    }
+
+    #[test]
+    fn the_options_add_others() {
+        let more = ["--origin", "https://a.com", "--origin", "https://*.b.com"];
+        for (origin, expected) in [
+            ("http://localhost:5000", true),
+            ("https://a.com", true),
+            ("https://x.b.com", true),
+            ("https://b.com", false),
+        ] {
+            let admitted = admits(&more, "localhost:5000", origin);
+            assert_eq!(admitted, expected, "{origin}");
+        }
+        assert!(admits(
+            &["--origin", "*"],
+            "localhost:5000",
+            "http://evil.example"
+        ));
+    }
 }

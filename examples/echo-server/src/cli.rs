@@ -21,6 +21,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PATH", default_value = "/ws", value_parser = path)]
     pub(crate) path: String,
 
+    /// Another origin whose pages may open a socket, such as `https://client.com` or `https://*.example.com`; `*` is any.
+    /// May be repeated. Pages of the server itself may, under localhost or the address it listens on
+    #[arg(long = "origin", value_name = "ORIGIN")]
+    pub(crate) origins: Vec<String>,
+
     /// The largest message that is taken, such as `64KiB` or `16MiB`; a larger one closes its socket with 1009
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = size)]
     pub(crate) max_message_size: usize,
@@ -95,6 +100,7 @@ mod tests {
         let options = parse(&[]).unwrap();
         assert_eq!(options.listen, SocketAddr::from(([127, 0, 0, 1], 5000)));
         assert_eq!(options.path, "/ws");
+        assert!(options.origins.is_empty());
         assert_eq!(options.max_message_size, 1024 * 1024);
         assert!(!options.compression);
         assert!(parse(&["--compression", "on"]).unwrap().compression);
@@ -111,6 +117,12 @@ mod tests {
             let options = parse(&["--max-message-size", value]).unwrap();
             assert_eq!(options.max_message_size, bytes);
         }
+    }
+
+    #[test]
+    fn origins_add_up() {
+        let options = parse(&["--origin", "https://a.com", "--origin", "https://b.com"]);
+        assert_eq!(options.unwrap().origins, ["https://a.com", "https://b.com"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The server: hyper-util's, which speaks HTTP/1.1 and HTTP/2 on one port.
 
+use std::error::Error as _;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use towline::origin::InvalidOrigin;
 
 use crate::app::{App, app};
 use crate::cli::Options;
@@ -21,6 +23,7 @@ const STREAMS: u32 = 200;
 /// Why the server does not run.
 #[derive(Debug)]
 pub(crate) enum Error {
+    Origin(InvalidOrigin),
     Listen(SocketAddr, io::Error),
     Serve(io::Error),
 }
@@ -28,6 +31,13 @@ pub(crate) enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Origin(error) => {
+                write!(f, "bad --origin: {error}")?;
+                match error.source() {
+                    Some(cause) => write!(f, ": {cause}"),
+                    None => Ok(()),
+                }
+            }
             Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             Self::Serve(error) => write!(f, "cannot serve: {error}"),
         }
@@ -36,13 +46,13 @@ impl fmt::Display for Error {
 
 /// Serves until Ctrl-C.
 pub(crate) async fn run(options: &Options) -> Result<(), Error> {
+    let app = app(options).map_err(Error::Origin)?;
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| Error::Listen(options.listen, error))?;
     let address = listener.local_addr().map_err(Error::Serve)?;
     writeln!(io::stdout(), "listening on http://{address}").map_err(Error::Serve)?;
 
-    let app = app(options);
     tokio::select! {
         () = accept(&listener, &app) => Ok(()),
         interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Error::Serve),
