@@ -1,9 +1,10 @@
 //! `cargo xtask browser`: the page of the echo application in a headless Chromium.
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use crate::{
     cargo::target_dir,
+    nginx::Proxy,
     node, programs,
     server::Server,
     steps::{Result, Steps, execute_within},
@@ -17,25 +18,46 @@ pub(crate) fn run(steps: &mut Steps) -> Option<()> {
     try_page(steps)
 }
 
-/// Builds and starts the server, then runs `page.mjs` against it.
+/// Builds and starts the server, then runs the scripts against it, also after one that failed.
 pub(crate) fn try_page(steps: &mut Steps) -> Option<()> {
     steps.run("node packages", node::packages)?;
     let server = Server::echo(steps)?;
-    steps.run("browser: the page", || page(&server))
+    let page = steps.run("browser: the page", || page(&server));
+    let origins = steps.run("browser: origins", || origins(&server));
+    page.and(origins)
 }
 
 fn page(server: &Server) -> Result {
-    let screenshots = target_dir()?.join("browser");
-    fs::create_dir_all(&screenshots)
-        .map_err(|error| format!("cannot make {}: {error}", screenshots.display()))?;
+    script("page.mjs", &[&server.url])
+}
+
+/// The page again, from another server and through nginx.
+fn origins(server: &Server) -> Result {
+    let (host, port) = server.host_and_port()?;
+    let authority = format!("{host}:{port}");
+    let other = Server::another_echo(&["--origin", &server.url])?;
+    let nginx = Proxy::start("nginx", &authority, &[])?;
+    let without_port = Proxy::start("nginx-host", &authority, &[("$http_host", "$host")])?;
+    let urls = [&server.url, &other.url, &nginx.url, &without_port.url];
+    script("origins.mjs", &urls)
+}
+
+fn script(name: &str, urls: &[&String]) -> Result {
+    let screenshots = screenshots()?;
     let result = execute_within(
         WITHIN,
-        node::script("page.mjs")?
-            .arg(&server.url)
+        node::script(name)?
+            .args(urls)
             .arg(&screenshots)
             .env("CHROMIUM", programs::chromium()?),
     );
     // Also after a failure: then they show what the page looked like.
     println!("screenshots: {}", screenshots.display());
     result
+}
+
+fn screenshots() -> Result<PathBuf> {
+    let dir = target_dir()?.join("browser");
+    fs::create_dir_all(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
+    Ok(dir)
 }

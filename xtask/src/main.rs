@@ -13,6 +13,7 @@ mod test;
 mod tidy;
 
 mod cargo;
+mod nginx;
 mod node;
 mod programs;
 mod python;
@@ -47,7 +48,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "browser",
-        about: "the echo application's page in a headless Chromium, with screenshots",
+        about: "the echo application's page in a headless Chromium, also from other origins and through nginx",
         run: browser::run,
     },
     Task {

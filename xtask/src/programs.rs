@@ -15,13 +15,13 @@ const OLDEST_NODE: u32 = 20;
 pub(crate) type Find = fn() -> Result<PathBuf>;
 
 /// What the task `browser` needs.
-pub(crate) const BROWSER: &[Find] = &[node, npm, chromium];
+pub(crate) const BROWSER: &[Find] = &[node, npm, chromium, nginx];
 /// What the task `clients` needs.
 pub(crate) const CLIENTS: &[Find] = &[node, npm, python];
 /// What the task `conformance` needs.
 pub(crate) const CONFORMANCE: &[Find] = &[python, haproxy];
 /// What all tasks together need.
-pub(crate) const ALL: &[Find] = &[node, npm, chromium, python, haproxy];
+pub(crate) const ALL: &[Find] = &[node, npm, chromium, nginx, python, haproxy];
 
 /// Looks for programs before anything starts; the error names all that are missing.
 pub(crate) fn check(programs: &[Find]) -> Result {
@@ -102,13 +102,21 @@ pub(crate) fn python() -> Result<PathBuf> {
     }
 }
 
-/// HAProxy: where Debian puts it, which is not on everyone's PATH, else one on the PATH.
 pub(crate) fn haproxy() -> Result<PathBuf> {
-    let debian = Path::new("/usr/sbin/haproxy");
+    daemon("haproxy", "haproxy")
+}
+
+pub(crate) fn nginx() -> Result<PathBuf> {
+    daemon("nginx", "nginx-light")
+}
+
+/// A daemon where Debian puts it, which is not on everyone's PATH, else one on the PATH.
+fn daemon(name: &str, package: &str) -> Result<PathBuf> {
+    let debian = Path::new("/usr/sbin").join(name);
     if debian.is_file() {
-        return Ok(debian.to_owned());
+        return Ok(debian);
     }
-    on_path(&["haproxy"], "haproxy")
+    on_path(&[name], package)
 }
 
 fn on_path(names: &[&str], package: &str) -> Result<PathBuf> {

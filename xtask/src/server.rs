@@ -30,9 +30,13 @@ impl Server {
         steps.run("build echo-server", || {
             execute(&mut cargo(["build", "--package", "echo-server"]))
         })?;
-        steps.run("start echo-server", || {
-            Self::start(Command::new(binary("echo-server")?).args(["--listen", "127.0.0.1:0"]))
-        })
+        steps.run("start echo-server", || Self::another_echo(&[]))
+    }
+
+    /// Starts the echo application, which has been built, with these options.
+    pub(crate) fn another_echo(options: &[&str]) -> Result<Self> {
+        let mut command = Command::new(binary("echo-server")?);
+        Self::start(command.args(["--listen", "127.0.0.1:0"]).args(options))
     }
 
     /// Builds and starts the socket.io example.

@@ -7,9 +7,8 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { join } from "node:path";
 
-import { chromium } from "playwright-core";
-
 import { parameters, run } from "./checks.mjs";
+import { launch } from "./chromium.mjs";
 
 const [baseUrl, screenshots] = parameters("BASE_URL", "SCREENSHOT_DIR");
 const { origin, host } = new URL(baseUrl);
@@ -30,19 +29,7 @@ const CLOSED_ROW = ["Connection closed: code 1000, no reason"];
 const sent = (text) => ["Client", "Server", text];
 const received = (text) => ["Server", "Client", text];
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  timeout: 20_000,
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
+const browser = await launch();
 
 /** What no page may do: errors, and requests that leave the origin. Filled by every page opened here. */
 const misdeeds = [];
