@@ -187,6 +187,7 @@ fn lists() -> Vec<Row> {
         row("below, a suffix", below(), from("https://a.example.com.evil"), Refused(NotAllowed)),
         row("below, a trailing dot", below(), from("https://a.example.com."), Refused(NotAllowed)),
         row("below, another scheme", below(), from("http://a.example.com"), Refused(NotAllowed)),
+        row("below, another scheme, the same port", below(), from("http://a.example.com:443"), Refused(NotAllowed)),
         row("below, another port", below(), from("https://a.example.com:8443"), Refused(NotAllowed)),
         row("below, the port", allow(["https://*.example.com:8443"]), from("https://a.example.com:8443"), Passes),
         row("below, userinfo", below(), from("https://evil.com@a.example.com"), Refused(Malformed)),

@@ -9,8 +9,6 @@ mod no_parser_sees_another_host;
 
 mod a_list_is_replaced_at_once;
 mod a_refusal_can_be_answered_otherwise;
-#[cfg(feature = "tracing")]
-mod a_refusal_is_told_to_the_log;
 mod axums_own_extractor_is_guarded;
 mod mounts_share_no_verdict;
 mod requests_pass_untouched;

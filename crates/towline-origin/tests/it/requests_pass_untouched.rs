@@ -5,6 +5,7 @@ use std::future::ready;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Body;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_test::mock::{Handle, spawn_layer};
 use towline_origin::{OriginCheck, OriginLayer, OriginRejection, OriginRejectionKind};
@@ -65,7 +66,7 @@ async fn readiness_is_the_inner_services() {
     let response = tokio::spawn(service.call(request_from("https://example.com")));
     answer(&mut handle).await;
     let response = response.await.unwrap().unwrap();
-    assert_eq!(response.into_body().into_inner(), Some("reached"));
+    assert_eq!(response.into_body().into_inner().unwrap(), "reached");
 }
 
 #[tokio::test]
@@ -80,6 +81,8 @@ async fn a_refusal_does_not_reach_the_inner_service() {
     let rejection = response.extensions().get::<OriginRejection>().unwrap();
     assert_eq!(rejection.kind(), OriginRejectionKind::NotAllowed);
     assert_eq!(rejection.origin().unwrap(), "https://evil.example");
+    assert!(response.body().is_end_stream());
+    assert_eq!(response.body().size_hint().exact(), Some(0));
     assert_eq!(response.into_body().into_inner(), None);
     // As ready as it was, for the next one.
     assert!(service.poll_ready().is_ready());
@@ -88,10 +91,10 @@ async fn a_refusal_does_not_reach_the_inner_service() {
 }
 
 /// Answers the next request to reach the mock.
-async fn answer(handle: &mut Handle<Request<()>, Response<&'static str>>) {
+async fn answer(handle: &mut Handle<Request<()>, Response<String>>) {
     let (request, answer) = handle.next_request().await.unwrap();
     assert_eq!(request.headers()["origin"], "https://example.com");
-    answer.send_response(Response::new("reached"));
+    answer.send_response(Response::new("reached".to_owned()));
 }
 
 #[test]
