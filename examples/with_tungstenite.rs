@@ -10,13 +10,14 @@ use tokio::net::TcpListener;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use towline::tokio_tungstenite::WebSocketStream;
 use towline::tokio_tungstenite::tungstenite::{self, Message};
-use towline::{AcceptError, UpgradeLayer, WebSocketUpgrade};
+use towline::{AcceptError, OriginLayer, UpgradeLayer, WebSocketUpgrade};
 
 fn app() -> Router {
     Router::new()
         .route("/ws", any(endpoint))
         .layer(GlobalConcurrencyLimitLayer::new(1000))
         .layer(UpgradeLayer::new())
+        .layer(OriginLayer::same_origin())
 }
 
 async fn endpoint(upgrade: WebSocketUpgrade) -> Result<(), AcceptError> {
@@ -49,17 +50,22 @@ async fn main() -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use tokio_tungstenite::connect_async;
+    use towline::tokio_tungstenite::tungstenite::{Error, client::IntoClientRequest};
 
     use super::*;
 
-    #[tokio::test]
-    async fn it_greets_and_answers_in_capitals() {
+    async fn serve() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}/ws", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app()).await });
+        url
+    }
 
-        let (mut client, _) = connect_async(url).await.unwrap();
+    #[tokio::test]
+    async fn it_greets_and_answers_in_capitals() {
+        let (mut client, _) = connect_async(serve().await).await.unwrap();
         assert_eq!(
             client.next().await.unwrap().unwrap(),
             Message::text("who is there?")
@@ -72,5 +78,16 @@ mod tests {
         client.close(None).await.unwrap();
         assert!(client.next().await.unwrap().unwrap().is_close());
         assert!(client.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_page_of_another_site_is_refused() {
+        let mut request = serve().await.into_client_request().unwrap();
+        let evil = HeaderValue::from_static("http://evil.example");
+        request.headers_mut().insert("origin", evil);
+        let Err(Error::Http(response)) = connect_async(request).await else {
+            panic!("it got a socket");
+        };
+        assert_eq!(response.status(), 403);
     }
 }
