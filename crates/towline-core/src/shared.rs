@@ -176,7 +176,10 @@ impl State {
 
     /// Queues the message; what is left of it is to be dropped outside of the lock.
     #[inline]
-    #[cfg_attr(not(feature = "deflate"), allow(unused_variables))]
+    #[cfg_attr(
+        not(feature = "deflate"),
+        allow(unused_variables, reason = "they are all about compression")
+    )]
     fn push(&mut self, message: &mut Message, options: SendOptions, wakes: &mut Wakes) {
         self.traffic.messages_sent += 1;
         self.traffic.bytes_sent += message.len() as u64;
