@@ -58,7 +58,8 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "conformance",
-        about: "the Autobahn cases against the echo application, over TCP and over HTTP/2 behind HAProxy",
+        about: "the Autobahn cases against the echo application, over TCP and over HTTP/2 behind HAProxy; with --all also those \
+                that compress megabytes",
         run: conformance::run,
     },
     Task {
@@ -83,7 +84,7 @@ fn main() -> ExitCode {
     let name = match args.as_slice() {
         [] => "--help",
         [name] => name.as_str(),
-        [name, ..] if matches!(&**name, "bench" | "fuzz") => name.as_str(),
+        [name, ..] if matches!(&**name, "bench" | "conformance" | "fuzz") => name.as_str(),
         [_, extra, ..] => return bad_command_line(&format!("unexpected argument `{extra}`")),
     };
     if matches!(name, "-h" | "--help" | "help") {
