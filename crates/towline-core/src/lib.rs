@@ -40,7 +40,7 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `axum` | `WebSocketUpgrade` as an axum extractor; `Closed` and the errors as axum responses |
-//! | `deflate` | compression of messages by permessage-deflate (RFC 7692): [`WebSocketUpgrade::compression`] |
+//! | `deflate` | compression of messages by permessage-deflate (RFC 7692): `WebSocketUpgrade::compression` |
 //! | `test-util` | `test_util`: a tungstenite client for any tower service, in memory |
 //! | `tracing` | an event when an upgrade fails or an endpoint does |
 //! | `tungstenite` | [`WebSocketUpgrade::accept_tungstenite`]; messages, close codes and close frames convert to and from tungstenite's. tokio-tungstenite 0.30 is part of the API: another version of it is another version of this crate |

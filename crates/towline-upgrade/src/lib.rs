@@ -65,6 +65,17 @@
 //! `serve_connection_with_upgrades()`. For HTTP/2 it must also enable extended CONNECT (`enable_connect_protocol()`),
 //! and a router must let the method CONNECT through: in axum that is `any(endpoint)` instead of `get(endpoint)`.
 //!
+//! # HTTP/2
+//!
+//! Sockets of one connection share its flow-control window. One whose endpoint takes nothing fills its stream's window; where
+//! that is as large as the connection's, it starves its siblings. So set the connection's window to that of a stream times
+//! the streams allowed, in hyper `initial_stream_window_size(64 KiB)` and `initial_connection_window_size(64 KiB × streams)`.
+//! h2, which hyper speaks HTTP/2 with, also bounds the *small* frames that nobody has read, by half of the connection's
+//! window: past it the whole connection is closed (`ENHANCE_YOUR_CALM`). Measured with windows of 1 MiB: after some 2200 unread
+//! messages of up to 20 bytes each. An endpoint that wants nothing of its peer calls `discard`.
+//!
+//! `flush` means handed to hyper. A socket that is aborted may linger in hyper while its client's window is zero.
+//!
 //! # Cancel safety
 //!
 //! Before the endpoint has accepted, dropping the response future, as hyper does when the client goes away, drops the
@@ -74,7 +85,7 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `deflate` | [`UpgradeLayer::compression`]: permessage-deflate (RFC 7692) |
+//! | `deflate` | `UpgradeLayer::compression`: permessage-deflate (RFC 7692) |
 //! | `tracing` | the span that was current when the service was called stays with the pipeline; events for a panic, a failure and a dropped endpoint |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
