@@ -36,11 +36,7 @@ const WIDE: usize = 256;
 fn xor(data: &mut [u8], key: [u8; 4]) {
     dispatch!(Level::new(), simd => simd.vectorize(
         #[inline(always)]
-        || {
-            let rest = xor_blocks::<WIDE>(data, key);
-            let rest = xor_blocks::<16>(rest, key);
-            xor_words(rest, key);
-        }
+        || xor_words(data, key)
     ));
 }
 
@@ -49,33 +45,17 @@ fn xor(data: &mut [u8], key: [u8; 4]) {
 /// Not inlined: within the decoder the compiler has no registers left for it to unroll the loop.
 #[inline(never)]
 fn xor_short(data: &mut [u8], key: [u8; 4]) {
-    let rest = xor_blocks::<16>(data, key);
-    xor_words(rest, key);
+    xor_words(data, key);
 }
 
-/// XORs blocks of a constant size, which the compiler makes vector instructions of; what is left of `data`.
-#[inline(always)]
-fn xor_blocks<const N: usize>(data: &mut [u8], key: [u8; 4]) -> &mut [u8] {
-    let repeated = std::array::from_fn::<u8, N, _>(|i| key[i % key.len()]);
-    let mut blocks = data.chunks_exact_mut(N);
-    for block in &mut blocks {
-        xor_block(block, repeated);
-    }
-    blocks.into_remainder()
-}
-
+/// Word by word, which the compiler makes vector instructions of.
 #[inline(always)]
 fn xor_words(data: &mut [u8], key: [u8; 4]) {
-    let mut words = data.chunks_exact_mut(key.len());
-    for word in &mut words {
-        xor_block(word, key);
+    let (words, rest) = data.as_chunks_mut();
+    for word in words {
+        *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(key)).to_ne_bytes();
     }
-    xor_block(words.into_remainder(), key);
-}
-
-#[inline(always)]
-fn xor_block<const N: usize>(block: &mut [u8], key: [u8; N]) {
-    for (byte, key) in block.iter_mut().zip(key) {
+    for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
     }
 }
