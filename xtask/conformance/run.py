@@ -1,5 +1,5 @@
-"""Runs kosoku, with one of its mistakes mended: the cases of compression expect bytes, and get a string of a text message that
-was not worth compressing.
+"""Runs kosoku, with one of its mistakes mended: the cases of compression expect bytes, and get a string, which for a binary message
+has a character for each byte, where a message was not worth compressing.
 
 python run.py ARGUMENTS
 """
@@ -12,7 +12,9 @@ from kosoku.cases import CASES
 
 def takes_bytes(on_message):
     def take(case, message, binary):
-        on_message(case, message.encode() if isinstance(message, str) else message, binary)
+        if isinstance(message, str):
+            message = message.encode("latin-1" if binary else "utf-8")
+        on_message(case, message, binary)
 
     return take
 
