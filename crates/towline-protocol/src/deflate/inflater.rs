@@ -74,7 +74,7 @@ impl Inflater {
                 let full = inflated.len() == chunk.len();
                 if status == Status::StreamEnd {
                     // RFC 7692, 7.2.3.4: a block may say that it is the last, and others follow it.
-                    **inflate = Inflate::new(false, *window_bits);
+                    inflate.reset(false);
                     if input.is_empty() {
                         return Ok(());
                     }
