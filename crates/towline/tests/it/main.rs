@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod deflating;
 mod streams;
 mod support;
 mod wire;
@@ -22,6 +23,8 @@ mod a_stack_is_tested_in_memory;
 mod a_strange_head_is_answered;
 mod an_inner_service_may_upgrade_by_itself;
 mod axum_middleware_runs_after_the_close;
+mod compressed_messages_arrive_whole;
+mod compression_is_what_both_want;
 mod every_bad_handshake_has_its_answer;
 mod every_violation_has_its_close_code;
 mod http2_streams_end_in_order;

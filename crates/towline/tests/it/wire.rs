@@ -7,7 +7,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::support::{HANDSHAKE, Http, Io, extended_connect, within};
+use crate::support::{
+    HANDSHAKE, Http, Io, extended_connect, extended_connect_request, http2_request, within,
+};
 
 /// First bytes of whole messages and control frames: FIN and an opcode.
 pub(crate) const TEXT: u8 = 0x81;
@@ -76,6 +78,49 @@ impl Wire {
         wire
     }
 
+    /// Opens a socket by a handshake that offers `extensions`; what the server answers to that.
+    pub(crate) async fn offer(
+        http: Http,
+        address: SocketAddr,
+        extensions: &str,
+    ) -> (Self, Option<String>) {
+        const NAME: &str = "sec-websocket-extensions";
+
+        match http {
+            Http::One => {
+                let stream = TcpStream::connect(address).await.unwrap();
+                stream.set_nodelay(true).unwrap();
+                let mut wire = Self::over(stream);
+                let end = HANDSHAKE.len() - b"\r\n".len();
+                let line = format!("{NAME}: {extensions}\r\n\r\n");
+                wire.write([&HANDSHAKE[..end], line.as_bytes()].concat())
+                    .await;
+                let (status, headers) = wire.read_head().await;
+                assert_eq!(status, 101, "{extensions}");
+                let mut answers = headers
+                    .iter()
+                    .filter_map(|line| line.strip_prefix(NAME)?.strip_prefix(": "));
+                let answer = answers.next().map(str::to_owned);
+                assert_eq!(answers.next(), None, "{extensions}");
+                (wire, answer)
+            }
+            Http::Two => {
+                let mut request = extended_connect_request(address);
+                let offer = extensions.parse().unwrap();
+                request.headers_mut().insert(NAME, offer);
+                let response = within(http2_request(address, request)).await;
+                assert_eq!(response.status(), 200, "{extensions}");
+                let mut answers = response.headers().get_all(NAME).iter();
+                let answer = answers
+                    .next()
+                    .map(|answer| answer.to_str().unwrap().to_owned());
+                assert_eq!(answers.next(), None, "{extensions}");
+                let upgraded = hyper::upgrade::on(response).await.unwrap();
+                (Self::over(TokioIo::new(upgraded)), answer)
+            }
+        }
+    }
+
     pub(crate) fn over(io: impl Io + 'static) -> Self {
         Self(BufReader::with_capacity(1024, Box::new(io)))
     }
@@ -93,7 +138,12 @@ impl Wire {
 
     /// Reads the head of a response over HTTP/1.1; its status.
     pub(crate) async fn head(&mut self) -> u16 {
-        let mut status = 0;
+        self.read_head().await.0
+    }
+
+    /// The same, and its headers.
+    async fn read_head(&mut self) -> (u16, Vec<String>) {
+        let (mut status, mut headers) = (0, Vec::new());
         loop {
             let mut line = String::new();
             assert_ne!(within(self.0.read_line(&mut line)).await.unwrap(), 0);
@@ -101,8 +151,9 @@ impl Wire {
                 status = rest[..3].parse().unwrap();
             }
             if line == "\r\n" {
-                return status;
+                return (status, headers);
             }
+            headers.push(line.trim_end().to_owned());
         }
     }
 
