@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use tokio::task::unconstrained;
+use tokio::task::{unconstrained, yield_now};
 use tokio::time::Instant;
 
 use crate::connection::{Connection, Gone};
@@ -104,7 +104,8 @@ impl Driver {
             }
         }
         self.shared.suspend();
-        cx.waker().wake_by_ref();
+        // Woken behind the runtime's look at its transports: else it looks only once in many turns of this task.
+        let _ = pin!(yield_now()).poll(cx);
         Poll::Pending
     }
 
