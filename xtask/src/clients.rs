@@ -31,6 +31,10 @@ pub(crate) fn try_all(steps: &mut Steps) -> Option<()> {
         steps.run("clients: node http2", || {
             execute_within(WITHIN, node::script("http2.mjs")?.arg(&server.url))
         });
+        steps.run("clients: node ws, compressed", || {
+            let server = Server::another_echo(&["--compression", "on"])?;
+            execute_within(WITHIN, node::script("compression.mjs")?.arg(&server.url))
+        });
     }
     if let (Some(server), Some(python)) = (&echo, venv_python) {
         steps.run("clients: python h2 + wsproto", || {
