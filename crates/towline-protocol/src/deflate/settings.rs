@@ -11,7 +11,7 @@ use super::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 /// CRIME and BREACH). Do not compress such messages: send them with an option that says so, or leave compression off.
 ///
 /// It also costs memory and time for each socket. A context that is kept from message to message compresses better and
-/// holds, with the defaults, some 60 KiB for what is sent and some 40 KiB for what is received;
+/// holds, with the defaults, some 260 KiB for what is sent and some 50 KiB for what is received;
 /// [`shared`](Self::shared) holds nothing for an idle socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
@@ -103,7 +103,7 @@ impl Compression {
     }
 
     /// How much memory the compressor of a socket has for its tables, 1 (little) to 9. Default: 8. The default window
-    /// and this take some 160 KiB; a memory level of 5, some 40 KiB.
+    /// and this take some 260 KiB; a memory level of 5, some 160 KiB, of which 128 KiB are there at any level.
     ///
     /// # Errors
     ///
