@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use peak_alloc::PeakAlloc;
 use tokio::runtime::Builder;
@@ -31,11 +33,16 @@ pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
 
 /// The threads of a test, and the read buffers that these allocate once.
-const THREADS: usize = 2;
+pub(crate) const THREADS: usize = 2;
 pub(crate) const SCRATCH: usize = THREADS * 64 * KIB;
 
 /// Runs a test on its own: no other allocates meanwhile.
-pub(crate) fn alone<F: Future>(test: F) -> F::Output {
+///
+/// In a thread of its own as well, so that what that keeps for itself is given back before the next test.
+pub(crate) fn alone<F>(test: F) -> F::Output
+where
+    F: Future<Output: Send> + Send,
+{
     static ALONE: Mutex<()> = Mutex::new(());
 
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,7 +51,10 @@ pub(crate) fn alone<F: Future>(test: F) -> F::Output {
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(test)
+    thread::scope(|scope| {
+        let test = scope.spawn(|| runtime.block_on(test));
+        test.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
 }
 
 /// What is allocated since a moment.

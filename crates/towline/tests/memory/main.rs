@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+#[allow(dead_code, reason = "made for the tests of whole stacks")]
+#[path = "../it/deflating.rs"]
+mod deflating;
 mod heap;
 #[allow(dead_code, reason = "made for the tests of whole stacks")]
 #[path = "../it/support.rs"]
@@ -12,8 +15,10 @@ mod support;
 #[path = "../it/wire.rs"]
 mod wire;
 
+mod a_bomb_costs_no_more_than_the_limit;
 mod a_declared_length_costs_nothing;
 mod a_message_costs_what_has_arrived;
 mod a_peer_that_never_reads_costs_little;
 mod an_idle_socket_holds_no_buffer;
+mod an_idle_socket_without_takeover_holds_no_context;
 mod every_end_gives_all_back;
