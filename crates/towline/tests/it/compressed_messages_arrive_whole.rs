@@ -18,6 +18,9 @@ use crate::deflating::{Client, OFFER, RSV1, noise};
 use crate::support::{App, EVERYWHERE, Http, NoBody, Server, app, next, serve};
 use crate::wire::{BINARY, CLOSE, PING, TEXT, Wire, close_body, frame};
 
+/// Makes what a client must not send.
+type Broken = fn(&mut Client) -> Vec<u8>;
+
 const FIRST: Fragment = Fragment {
     first: true,
     last: false,
@@ -291,7 +294,7 @@ async fn the_limit_is_that_of_the_message() {
 
 #[tokio::test]
 async fn what_cannot_be_inflated_is_1007_and_the_bit_elsewhere_1002() {
-    let rows: [(u16, &str, fn(&mut Client) -> Vec<u8>); 13] = [
+    let rows: [(u16, &str, Broken); 13] = [
         (1007, "no block", |_| frame(0xc2, b"\xff\xff\xff")),
         (1007, "a stored length without its complement", |_| {
             frame(0xc2, b"\x00\x05\x00\x00\x00Hello")
