@@ -5,6 +5,7 @@
 //! with `--instructions` it is a count that repeats.
 
 mod callgrind;
+mod compression;
 mod instructions;
 mod machine;
 mod options;
@@ -44,6 +45,8 @@ pub(crate) fn run(steps: &mut Steps) -> Option<()> {
     let table = steps.run("measure", || {
         if options.instructions {
             instructions::measure(&options)
+        } else if options.compression {
+            compression::measure(&options)
         } else {
             rounds::measure(&options)
         }

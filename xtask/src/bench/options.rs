@@ -11,6 +11,8 @@ pub(super) struct Options {
     pub(super) instructions: bool,
     /// With `instructions`: print where they go.
     pub(super) profile: bool,
+    /// Measure compressed messages instead, of the peers that have them.
+    pub(super) compression: bool,
     pub(super) rounds: usize,
     /// How long one measurement of messages takes.
     pub(super) seconds: f64,
@@ -23,6 +25,7 @@ impl Options {
         let mut options = Self {
             instructions: false,
             profile: false,
+            compression: false,
             rounds: 5,
             seconds: 1.0,
             scenarios: Vec::new(),
@@ -34,6 +37,7 @@ impl Options {
             match &*arg {
                 "--instructions" => options.instructions = true,
                 "--profile" => options.profile = true,
+                "--compression" => options.compression = true,
                 "--rounds" => options.rounds = value(&arg, args.next())?,
                 "--seconds" => options.seconds = value(&arg, args.next())?,
                 "--only" => only.push(value::<String>(&arg, args.next())?),
@@ -45,6 +49,10 @@ impl Options {
         }
         if options.profile && !options.instructions {
             return Err("`--profile` goes with `--instructions`".to_owned());
+        }
+        let is_chosen = options.instructions || !only.is_empty() || !options.peers.is_empty();
+        if options.compression && is_chosen {
+            return Err("`--compression` has scenarios and peers of its own".to_owned());
         }
         if options.rounds == 0 || options.seconds <= 0.0 {
             return Err("there is nothing to measure in no time".to_owned());
@@ -100,7 +108,8 @@ pub(super) fn usage() -> String {
          --rounds COUNT     how often each is measured, 5 unless told\n  \
          --seconds SECONDS  how long each measurement of messages takes, 1 unless told\n  \
          --instructions     count user-space instructions, by callgrind\n  \
-         --profile          with it, the functions and lines that have the most of them"
+         --profile          with it, the functions and lines that have the most of them\n  \
+         --compression      measure compressed messages instead, and what a context costs"
     )
 }
 
@@ -133,6 +142,10 @@ mod tests {
             ("--rounds x", "`x` is no value"),
             ("--rounds 0", "nothing to measure"),
             ("--profile", "--instructions"),
+            (
+                "--compression --only idle",
+                "scenarios and peers of its own",
+            ),
         ] {
             let error = parse(args).unwrap_err();
             assert!(error.contains(named), "{error}");

@@ -23,7 +23,7 @@ pub(super) const PEERS: [Peer; 6] = [
     websocket("towline"),
 ];
 
-const fn websocket(name: &'static str) -> Peer {
+pub(super) const fn websocket(name: &'static str) -> Peer {
     Peer {
         name,
         is_raw: false,

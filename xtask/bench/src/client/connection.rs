@@ -11,22 +11,43 @@ const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\n\
     Upgrade: websocket\r\n\
     Connection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-    Sec-WebSocket-Version: 13\r\n\r\n";
+    Sec-WebSocket-Version: 13\r\n";
 
 /// A server that takes longer hangs, or runs in an emulator that is slow.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Connects, and unless the server is a raw one makes the opening handshake.
 pub(crate) fn open(server: SocketAddr, raw: bool) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(server)?;
+    let mut stream = connect(server)?;
+    if !raw {
+        shake_hands(&mut stream, "")?;
+    }
+    Ok(stream)
+}
+
+/// Connects and offers extensions; with it, the head of the answer.
+pub(crate) fn open_offering(server: SocketAddr, offer: &str) -> io::Result<(TcpStream, String)> {
+    let mut stream = connect(server)?;
+    let head = shake_hands(&mut stream, offer)?;
+    Ok((stream, head))
+}
+
+fn connect(server: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(server)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    if !raw {
-        stream.write_all(HANDSHAKE)?;
-        read_head(&mut stream)?;
-    }
     Ok(stream)
+}
+
+fn shake_hands(stream: &mut TcpStream, offer: &str) -> io::Result<String> {
+    let mut request = HANDSHAKE.to_vec();
+    if !offer.is_empty() {
+        write!(request, "Sec-WebSocket-Extensions: {offer}\r\n")?;
+    }
+    request.extend_from_slice(b"\r\n");
+    stream.write_all(&request)?;
+    read_head(stream)
 }
 
 /// Closes as a client does: its Close, the server's Close, the end.
@@ -43,7 +64,7 @@ pub(crate) fn close(mut stream: TcpStream) -> io::Result<()> {
 }
 
 /// Reads the server's answer, which has to be a 101. Nothing follows it before a message was sent.
-fn read_head(stream: &mut TcpStream) -> io::Result<()> {
+fn read_head(stream: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::with_capacity(1024);
     while !head.ends_with(b"\r\n\r\n") {
         let mut buffer = [0; 1024];
@@ -52,10 +73,10 @@ fn read_head(stream: &mut TcpStream) -> io::Result<()> {
             read => head.extend_from_slice(&buffer[..read]),
         }
     }
-    if head.starts_with(b"HTTP/1.1 101 ") {
-        Ok(())
+    let head = String::from_utf8_lossy(&head).into_owned();
+    if head.starts_with("HTTP/1.1 101 ") {
+        Ok(head)
     } else {
-        let head = String::from_utf8_lossy(&head);
         Err(io::Error::other(format!("the handshake failed: {head}")))
     }
 }

@@ -3,6 +3,7 @@
 //! Its result is a line of `key=value` on the standard output.
 #![allow(clippy::print_stdout, reason = "a command-line tool reports on stdout")]
 
+mod compressed;
 mod connection;
 mod echo;
 mod handshakes;
@@ -40,6 +41,8 @@ struct Options {
 enum Mode {
     /// Keeps messages in flight on every connection
     Echo(echo::Options),
+    /// Sends compressed messages
+    Compressed(compressed::Options),
     /// Opens and closes connections
     Handshakes(handshakes::Options),
     /// Opens connections and holds them
@@ -64,6 +67,7 @@ fn run(options: &Options) -> io::Result<String> {
     let process = Process(options.pid);
     match &options.mode {
         Mode::Echo(mode) => echo::run(options.server, process, mode),
+        Mode::Compressed(mode) => compressed::run(options.server, process, mode),
         Mode::Handshakes(mode) => handshakes::run(options.server, process, mode),
         Mode::Idle(mode) => idle::run(options.server, process, mode),
     }

@@ -8,11 +8,13 @@ mod raw;
 mod tokio_websockets;
 mod towline;
 mod tungstenite;
+mod yawc;
 
 use std::error::Error;
 use std::future::Future;
 use std::io;
 
+use ::towline::Compression;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::HttpService;
@@ -34,6 +36,10 @@ pub(crate) enum Peer {
     TokioWebsockets,
     /// hyper, the upgrade layer and the echo service
     Towline,
+    /// The same, for clients that offer compression
+    TowlineCompressed,
+    /// hyper and yawc, for clients that offer compression
+    YawcCompressed,
 }
 
 impl Peer {
@@ -45,7 +51,9 @@ impl Peer {
             Self::Tungstenite => accept(listener, tungstenite::serve).await,
             Self::Fastwebsockets => accept(listener, fastwebsockets::serve).await,
             Self::TokioWebsockets => accept(listener, tokio_websockets::serve).await,
-            Self::Towline => towline::serve(listener).await,
+            Self::Towline => towline::serve(listener, None).await,
+            Self::TowlineCompressed => towline::serve(listener, Some(Compression::new())).await,
+            Self::YawcCompressed => accept(listener, yawc::serve).await,
         }
     }
 }

@@ -5,11 +5,14 @@ use std::io;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
-use towline::{EchoService, UpgradeLayer};
+use towline::{Compression, EchoService, UpgradeLayer};
 
-pub(super) async fn serve(listener: TcpListener) -> io::Result<()> {
+pub(super) async fn serve(
+    listener: TcpListener,
+    compression: Option<Compression>,
+) -> io::Result<()> {
     let app = ServiceBuilder::new()
-        .layer(UpgradeLayer::new())
+        .layer(UpgradeLayer::new().compression(compression))
         .service(EchoService::new());
     let app = TowerToHyperService::new(app);
     super::accept(listener, move |stream| super::http1(stream, app.clone())).await
