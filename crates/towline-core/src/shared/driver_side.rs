@@ -38,12 +38,14 @@ impl Shared {
     /// [`finish`](Self::finish) nobody wakes the driver.
     #[inline]
     pub(crate) fn deliver(&self, arrived: &mut Batch, cx: &mut Context<'_>) -> bool {
-        self.with(|state, wakes| {
+        let endpoint_ready = self.with(|state, wakes| {
             state.wakers.running = true;
             wakes.register(&mut state.wakers.driver, cx);
             state.take_in(arrived, wakes);
             mem::take(&mut state.wakers.endpoint_ready)
-        })
+        });
+        arrived.clear();
+        endpoint_ready
     }
 
     /// Lets the driver return if nothing changed since it last looked and, unless `reads`, there is nothing to read; how
@@ -146,6 +148,7 @@ impl Shared {
             state.wakers.wake_recv(wakes);
             state.wakers.wake_send(wakes);
         });
+        arrived.clear();
     }
 
     /// The endpoint failed: Close 1011, unless the socket is closing for another reason; whether it was not.

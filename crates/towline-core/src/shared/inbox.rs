@@ -72,6 +72,14 @@ impl Batch {
         self.messages
     }
 
+    /// Drops what nobody has taken.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        if self.messages > 0 {
+            *self = Self::default();
+        }
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
