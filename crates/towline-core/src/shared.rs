@@ -8,6 +8,7 @@ mod inbox;
 #[cfg(feature = "tungstenite")]
 mod loan;
 mod pings;
+mod policy_side;
 mod wakers;
 
 mod driver_side;
@@ -21,7 +22,7 @@ use tokio::time::Instant;
 use towline_protocol::{CloseCode, CloseFrame, Limits, Message};
 
 use self::close::{Close, Request, Seen};
-pub(crate) use self::driver_side::{Orders, Written};
+pub(crate) use self::driver_side::{Orders, SentPing, Written};
 use self::inbox::Inbox;
 pub(crate) use self::inbox::{Batch, Room, release};
 #[cfg(feature = "tungstenite")]
@@ -68,6 +69,7 @@ struct State {
     shut: bool,
     aborted: bool,
     traffic: Traffic,
+    watched: policy_side::Watched,
     wakers: Wakers,
     #[cfg(feature = "tungstenite")]
     loan: loan::Loan,
@@ -100,6 +102,7 @@ impl Shared {
             shut: false,
             aborted: false,
             traffic: Traffic::default(),
+            watched: policy_side::Watched::default(),
             wakers: Wakers::default(),
             #[cfg(feature = "tungstenite")]
             loan: loan::Loan::default(),
@@ -142,6 +145,7 @@ impl State {
     fn push(&mut self, message: &mut Message, wakes: &mut Wakes) {
         self.traffic.messages_sent += 1;
         self.traffic.bytes_sent += message.len() as u64;
+        self.watched.sent(message);
         self.outbox.push_message(message);
         self.wakers.wake_driver(wakes);
     }
@@ -169,10 +173,24 @@ impl State {
     }
 
     fn request_close(&mut self, frame: CloseFrame, tentative: bool, wakes: &mut Wakes) {
+        self.request_close_by(ClosedBy::Endpoint, frame, tentative, wakes);
+    }
+
+    fn request_close_by(
+        &mut self,
+        by: ClosedBy,
+        frame: CloseFrame,
+        tentative: bool,
+        wakes: &mut Wakes,
+    ) {
         if self.close.requested.is_some() || self.close.queued {
             return;
         }
-        self.close.requested = Some(Request { frame, tentative });
+        self.close.requested = Some(Request {
+            frame,
+            by,
+            tentative,
+        });
         self.shut = true;
         self.wakers.wake_recv(wakes);
         self.wakers.wake_send(wakes);
@@ -203,7 +221,7 @@ impl State {
             self.outbox.push_close(Some(&request.frame));
             self.close.queued = true;
             let reason = request.frame.reason().to_owned();
-            self.close.first = Some((ClosedBy::Endpoint, request.frame.code(), reason));
+            self.close.first = Some((request.by, request.frame.code(), reason));
         }
     }
 
@@ -226,6 +244,7 @@ impl State {
             clean,
             traffic: self.traffic,
             duration: since.elapsed(),
+            round_trip: self.pings.round_trip(),
             negotiated,
         }
     }

@@ -16,6 +16,7 @@ use crate::closed::Closed;
 use crate::error::AcceptError;
 use crate::handshake_error::{HandshakeError, HandshakeErrorKind};
 use crate::pipeline::Slot;
+use crate::policy::{Policies, PolicyFactory};
 use crate::trace;
 use crate::websocket::WebSocket;
 
@@ -39,6 +40,7 @@ pub(crate) struct Options {
     pub(crate) require_protocol: bool,
     pub(crate) headers: HeaderMap,
     pub(crate) limits: Limits,
+    pub(crate) policies: Policies,
     /// The endpoint speaks the protocol by itself.
     #[cfg(feature = "tungstenite")]
     pub(crate) borrow: bool,
@@ -51,6 +53,7 @@ impl WebSocketUpgrade {
             require_protocol: false,
             headers: HeaderMap::new(),
             limits,
+            policies: Policies::default(),
             #[cfg(feature = "tungstenite")]
             borrow: false,
         };
@@ -149,6 +152,12 @@ impl WebSocketUpgrade {
     /// Default: that of the upgrade layer, 1 MiB.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.options.limits.max_message_size = bytes;
+        self
+    }
+
+    /// Gives the socket a policy, in place of one of the same type that a layer left for it. Default: those of the layers.
+    pub fn policy(mut self, factory: impl Into<PolicyFactory>) -> Self {
+        self.options.policies.put(factory.into());
         self
     }
 

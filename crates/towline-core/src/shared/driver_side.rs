@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::task::Context;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -9,7 +10,7 @@ use towline_protocol::{CloseCode, CloseFrame, Opcode, Violation};
 
 use super::close::Received;
 use super::wakers::Wakes;
-use super::{Batch, FAILED, HIGH_WATER, Phase, Room, Shared, State};
+use super::{Batch, FAILED, HIGH_WATER, Phase, Room, Shared, State, pings};
 use crate::closed::ClosedBy;
 use crate::error::UpgradeFailed;
 use crate::outbox::Outbox;
@@ -22,6 +23,20 @@ pub(crate) struct Orders {
     pub(crate) close_queued: bool,
     /// A count that moves while the endpoint takes and sends messages.
     pub(crate) activity: u64,
+    /// How many messages the endpoint has taken.
+    pub(crate) taken: u64,
+    /// A ping was queued.
+    pub(crate) ping: Option<SentPing>,
+    /// The policies were poked.
+    pub(crate) poked: bool,
+}
+
+/// A ping in the queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SentPing {
+    pub(crate) token: u64,
+    /// How many bytes are to be written until it has left.
+    pub(crate) ahead: usize,
 }
 
 /// What became of the bytes that were collected.
@@ -101,13 +116,13 @@ impl Shared {
         });
     }
 
-    /// A pong from the peer, asked for or not.
-    pub(crate) fn pong(&self, payload: &[u8]) {
+    /// A pong from the peer, asked for or not; if it answers the newest ping, that one's number and the round-trip time.
+    pub(crate) fn pong(&self, payload: &[u8]) -> Option<(u64, Duration)> {
         self.with(|state, wakes| {
-            if state.pings.pong(payload, Instant::now) {
-                state.wakers.wake_send(wakes);
-            }
-        });
+            let answered = state.pings.pong(payload, Instant::now)?;
+            state.wakers.wake_send(wakes);
+            Some(answered)
+        })
     }
 
     /// The peer's Close. It is answered when the endpoint has seen what came before it.
@@ -178,11 +193,7 @@ impl Shared {
     pub(crate) fn collect(&self, writing: &mut Outbox, overdue: bool) -> Orders {
         self.with(|state, _| {
             state.wakers.poked = false;
-            if !state.close.queued
-                && let Some(ping) = state.pings.next(Instant::now)
-            {
-                state.outbox.push_control(Opcode::Ping, &ping);
-            }
+            let ping = state.queue_ping();
             state.queue_close(overdue);
             if writing.is_empty() && !state.outbox.is_empty() {
                 mem::swap(writing, &mut state.outbox);
@@ -192,6 +203,9 @@ impl Shared {
                 abort: state.aborted,
                 close_queued: state.close.queued,
                 activity: state.traffic.messages_sent + state.inbox.taken,
+                taken: state.inbox.taken,
+                ping,
+                poked: mem::take(&mut state.watched.poked),
             }
         })
     }
@@ -248,6 +262,17 @@ impl Shared {
 }
 
 impl State {
+    fn queue_ping(&mut self) -> Option<SentPing> {
+        if self.close.queued {
+            return None;
+        }
+        let token = self.pings.next(Instant::now)?;
+        let payload = pings::payload(token);
+        self.outbox.push_control(Opcode::Ping, &payload);
+        let ahead = self.queued();
+        Some(SentPing { token, ahead })
+    }
+
     /// Leaves in `arrived` what nobody will take, to be dropped outside of the lock.
     #[inline]
     fn take_in(&mut self, arrived: &mut Batch, wakes: &mut Wakes) {

@@ -84,6 +84,10 @@ impl Batch {
         self.bytes
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Message> {
+        self.first.iter().chain(&self.others)
+    }
+
     /// Whether one more may be pushed to what is to go where there is this room.
     #[inline]
     pub(crate) fn fits(&self, room: Room) -> bool {
