@@ -81,6 +81,8 @@ async fn main() -> std::io::Result<()> {
 //!   whatever the endpoint is doing.
 //! - [`Closed`] tells how the socket ended. It is the endpoint's response, and it rides in that response's extensions for
 //!   the layers to read.
+//! - [`KeepAliveLayer`] notices peers that vanished, and ends sockets that are idle or open for too long. A layer of your
+//!   own can act on open sockets in the same way: [`SocketPolicy`].
 //! - [`EchoService`] is the smallest endpoint there is.
 //!
 //! An endpoint may hand its socket to another task and await [`WebSocket::closed`]: the layers live until then.
@@ -91,6 +93,7 @@ async fn main() -> std::io::Result<()> {
 //! | --- | --- | --- |
 //! | `axum` | no | [`WebSocketUpgrade`] as an axum extractor, [`Closed`] and the errors as axum responses |
 //! | `echo` | yes | [`EchoService`] |
+//! | `keepalive` | yes | [`KeepAliveLayer`]: keep-alive, idle timeout and lifetime of sockets |
 //! | `test-util` | no | `test_util`: a tungstenite client for any stack, in memory, to test with |
 //! | `tracing` | yes | the request's span stays with the pipeline; events for what goes wrong |
 //! | `tungstenite` | no | `WebSocketUpgrade::accept_tungstenite`: the socket as tokio-tungstenite 0.30 has it; conversions of messages |
@@ -104,6 +107,19 @@ pub use towline_core::*;
 #[cfg_attr(docsrs, doc(cfg(feature = "echo")))]
 #[doc(inline)]
 pub use towline_echo::EchoService;
+
+/// The keep-alive layer and what it is made of.
+#[cfg(feature = "keepalive")]
+#[cfg_attr(docsrs, doc(cfg(feature = "keepalive")))]
+pub mod keepalive {
+    #[doc(inline)]
+    pub use towline_keepalive::*;
+}
+
+#[cfg(feature = "keepalive")]
+#[cfg_attr(docsrs, doc(cfg(feature = "keepalive")))]
+#[doc(inline)]
+pub use towline_keepalive::{KeepAlive, KeepAliveLayer};
 
 /// The upgrade layer and what it is made of.
 #[cfg(feature = "upgrade")]

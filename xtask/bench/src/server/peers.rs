@@ -13,6 +13,7 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 
+use ::towline::KeepAliveLayer;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::HttpService;
@@ -34,6 +35,8 @@ pub(crate) enum Peer {
     TokioWebsockets,
     /// hyper, the upgrade layer and the echo service
     Towline,
+    /// the same with the keep-alive layer
+    TowlineKeepAlive,
 }
 
 impl Peer {
@@ -45,7 +48,8 @@ impl Peer {
             Self::Tungstenite => accept(listener, tungstenite::serve).await,
             Self::Fastwebsockets => accept(listener, fastwebsockets::serve).await,
             Self::TokioWebsockets => accept(listener, tokio_websockets::serve).await,
-            Self::Towline => towline::serve(listener).await,
+            Self::Towline => towline::serve(listener, None).await,
+            Self::TowlineKeepAlive => towline::serve(listener, Some(KeepAliveLayer::new())).await,
         }
     }
 }

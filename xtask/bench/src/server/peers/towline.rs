@@ -5,11 +5,15 @@ use std::io;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
-use towline::{EchoService, UpgradeLayer};
+use towline::{EchoService, KeepAliveLayer, UpgradeLayer};
 
-pub(super) async fn serve(listener: TcpListener) -> io::Result<()> {
+pub(super) async fn serve(
+    listener: TcpListener,
+    keep_alive: Option<KeepAliveLayer>,
+) -> io::Result<()> {
     let app = ServiceBuilder::new()
         .layer(UpgradeLayer::new())
+        .option_layer(keep_alive)
         .service(EchoService::new());
     let app = TowerToHyperService::new(app);
     super::accept(listener, move |stream| super::http1(stream, app.clone())).await
