@@ -51,6 +51,9 @@
 //! proxy. On HTTP/2 one socket that is not read can take the whole connection's window and silence the sockets beside
 //! it: the server's connection window should be the stream window times the number of streams.
 //!
+//! Over HTTP/2 a ping has left our queue when hyper has it. What hyper and the kernel hold before it the peer must read
+//! within `timeout`: for clients that read slowly, lower `max_send_buf_size` of the server (hyper's default is 400 KiB).
+//!
 //! # Features
 //!
 //! | feature | what it adds |

@@ -72,6 +72,8 @@ async fn serve(stream: TcpStream, app: App) {
         .http2()
         .enable_connect_protocol()
         .max_concurrent_streams(STREAMS)
+        // A ping behind more than this would be late at a client that reads slowly.
+        .max_send_buf_size(STREAM_WINDOW as usize)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(STREAM_WINDOW * STREAMS);
     let service = TowerToHyperService::new(app);

@@ -68,7 +68,7 @@ async fn while_it_sleeps() {
 async fn while_its_inbox_is_full() {
     for version in BOTH {
         let (app, mut ends) = endpoint(sleep_and_echo);
-        let mut client = open(version, stack(keep_alive(), app)).await;
+        let client = open(version, stack(keep_alive(), app)).await;
         // More than the inbox and all buffers on the way hold: the rest waits, and so does the peer.
         let messages = 400;
         let (mut sink, mut stream) = StreamExt::split(client);
@@ -111,7 +111,7 @@ async fn while_it_only_sends() {
 #[tokio::test(start_paused = true)]
 async fn until_it_has_taken_nothing_for_minutes() {
     for version in BOTH {
-        let (app, mut ends) = endpoint(|_socket: WebSocket| sleep(secs(100_000)));
+        let (app, mut ends) = endpoint(async |_socket: WebSocket| sleep(secs(100_000)).await);
         let client = open(version, stack(KeepAlive::new(), app)).await;
         let (mut sink, stream) = StreamExt::split(client);
         tokio::spawn(

@@ -26,11 +26,13 @@ async fn at_eight_kilobytes_a_second() {
     for version in BOTH {
         let (app, mut ends) = endpoint(send_much);
         lives(version, stack(KeepAlive::new(), app)).await;
-        assert_eq!(ends.next().await.code(), CloseCode::NORMAL);
+        let closed = ends.next().await;
+        assert_eq!(closed.code(), CloseCode::NORMAL, "{version:?}: {closed} after {:?}", closed.duration());
 
         let (app, mut ends) = endpoint(send_many);
         lives(version, stack(KeepAlive::new(), app)).await;
-        assert_eq!(ends.next().await.code(), CloseCode::NORMAL);
+        let closed = ends.next().await;
+        assert_eq!(closed.code(), CloseCode::NORMAL, "{version:?}: {closed} after {:?}", closed.duration());
     }
 }
 

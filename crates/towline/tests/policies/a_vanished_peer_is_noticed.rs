@@ -1,6 +1,7 @@
 //! A peer that is gone without FIN or RST is noticed an interval and a timeout after its last byte.
 
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::AsyncReadExt;
 use tokio_tungstenite::tungstenite::Message;
 use towline::keepalive::KeepAlive;
 use towline::{CloseCode, ClosedBy, SendError, WebSocket};
@@ -42,13 +43,10 @@ async fn behind_its_last_message() {
         assert_eq!(closed.messages_received(), 1);
 
         // A peer that comes back after all finds out.
-        assert_eq!(
-            client.next().await.unwrap().unwrap(),
-            Message::text("last words")
-        );
-        assert!(client.next().await.unwrap().unwrap().is_ping());
-        let close = client.next().await.unwrap().unwrap();
-        assert!(close.to_string().contains("keep-alive timeout"), "{close}");
+        let mut bytes = Vec::new();
+        let _ = client.get_mut().read_to_end(&mut bytes).await;
+        let close = b"\x88\x14\x03\xf3keep-alive timeout";
+        assert!(bytes.ends_with(close), "{version:?}: {bytes:x?}");
     }
 }
 

@@ -58,8 +58,15 @@ where
         async move {
             let upgrade = WebSocketUpgrade::of(&request).unwrap();
             drop(request);
+            let endpoint = move |socket: WebSocket| {
+                // Also of an endpoint that never returns.
+                let closed = socket.closed();
+                tokio::spawn(async move {
+                    let _ = ended.send(closed.await);
+                });
+                endpoint(socket)
+            };
             let closed = options(upgrade).serve(endpoint).await.unwrap();
-            let _ = ended.send(closed.clone());
             Ok(closed.into())
         }
     });
@@ -121,10 +128,10 @@ impl Connection {
         Self::over(version, client).await
     }
 
-    /// One over which the client gets so many bytes a second.
+    /// One over which the client gets so many bytes a second. What is on the way is little, as with `TCP_NOTSENT_LOWAT`.
     pub(crate) async fn open_slow(version: Version, app: App, bytes: usize) -> Self {
         let (client, mut far) = duplex(1024);
-        let (near, server) = duplex(64 * 1024);
+        let (near, server) = duplex(16 * 1024);
         serve(server, app);
         let (mut from_server, mut to_server) = tokio::io::split(near);
         tokio::spawn(async move {
@@ -144,7 +151,10 @@ impl Connection {
                 }
             };
             let fast = tokio::io::copy(&mut from_client, &mut to_server);
-            let _ = tokio::join!(slow, fast);
+            tokio::select! {
+                () = slow => {}
+                _ = fast => {}
+            }
         });
         Self::over(version, client).await
     }
