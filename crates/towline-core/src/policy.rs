@@ -74,7 +74,7 @@ pub enum Event {
     Transferred {
         /// How many came.
         received: usize,
-        /// How many went.
+        /// How many went; none, with [`SocketState::blocked`] at 0, when it is only a flush that came through.
         written: usize,
     },
     /// Bytes are queued that the transport does not take now. The next [`Transferred`](Self::Transferred) tells of
@@ -147,7 +147,7 @@ fn opcode(message: &Message) -> Opcode {
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct SocketState {
-    /// Bytes that the transport has not taken.
+    /// Bytes that the transport has not taken, at least 1 while it has not flushed.
     pub blocked: usize,
     /// Messages that came from the peer.
     pub received: u64,

@@ -99,7 +99,7 @@ impl Machine {
                 self.message = now;
             }
         }
-        if written > 0 && self.blocked.is_some() {
+        if self.blocked.is_some() && (written > 0 || state.blocked == 0) {
             self.blocked = (state.blocked > 0).then_some(now);
             // A peer that takes what is queued is alive, and may have much to read before the ping.
             if let Probe::Sent(since) = &mut self.probe {

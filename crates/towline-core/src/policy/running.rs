@@ -136,17 +136,20 @@ impl Running {
         if close_queued {
             self.log.push(Event::CloseQueued);
         }
-        if received + written == 0 && self.log.is_empty() {
+        // A flush that has come through is progress without a byte.
+        let flushed = was_blocked && blocked == 0;
+        let transferred = received + written > 0 || flushed;
+        if !transferred && self.log.is_empty() {
             return None;
         }
-        Some(self.dispatch(received, written, close_queued))
+        let transfer = transferred.then_some(Event::Transferred { received, written });
+        Some(self.dispatch(transfer, close_queued))
     }
 
-    fn dispatch(&mut self, received: usize, written: usize, close_queued: bool) -> Decision {
+    fn dispatch(&mut self, transfer: Option<Event>, close_queued: bool) -> Decision {
         let now = self.now();
         let mut asked = Asked::default();
-        if received + written > 0 {
-            let event = Event::Transferred { received, written };
+        if let Some(event) = transfer {
             for policy in &mut self.policies {
                 asked.add(policy.on_event(now, event, &self.state));
             }

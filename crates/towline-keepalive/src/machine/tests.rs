@@ -346,6 +346,14 @@ fn a_peer_that_takes_nothing_is_given_up() {
     assert_eq!(rig.due(), Some(secs(69)));
     rig.at(secs(68)).written(0);
     assert_eq!(rig.due(), None);
+    // So is a flush that comes through.
+    rig.at(secs(80)).blocked(1);
+    rig.state.blocked = 0;
+    rig.event(Event::Transferred {
+        received: 0,
+        written: 0,
+    });
+    assert_eq!(rig.due(), None);
     rig.at(secs(100)).blocked(1);
     assert_eq!(rig.fire(), Action::Abort("write timeout"));
     assert_eq!(rig.elapsed(), secs(130));

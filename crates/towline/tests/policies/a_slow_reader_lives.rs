@@ -27,12 +27,22 @@ async fn at_eight_kilobytes_a_second() {
         let (app, mut ends) = endpoint(send_much);
         lives(version, stack(KeepAlive::new(), app)).await;
         let closed = ends.next().await;
-        assert_eq!(closed.code(), CloseCode::NORMAL, "{version:?}: {closed} after {:?}", closed.duration());
+        assert_eq!(
+            closed.code(),
+            CloseCode::NORMAL,
+            "{version:?}: {closed} after {:?}",
+            closed.duration()
+        );
 
         let (app, mut ends) = endpoint(send_many);
         lives(version, stack(KeepAlive::new(), app)).await;
         let closed = ends.next().await;
-        assert_eq!(closed.code(), CloseCode::NORMAL, "{version:?}: {closed} after {:?}", closed.duration());
+        assert_eq!(
+            closed.code(),
+            CloseCode::NORMAL,
+            "{version:?}: {closed} after {:?}",
+            closed.duration()
+        );
     }
 }
 
