@@ -10,6 +10,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
+use towline::keepalive::{InvalidKeepAlive, KeepAlive};
 use towline::upgrade::UpgradeBody;
 use towline::{EchoService, HandshakeError, UpgradeLayer, WebSocketUpgrade};
 
@@ -20,13 +21,23 @@ pub(crate) type App =
     BoxCloneSyncService<Request<Incoming>, Response<UpgradeBody<Full<Bytes>>>, Infallible>;
 
 /// The application as the options want it.
-pub(crate) fn app(options: &Options) -> App {
+///
+/// # Errors
+///
+/// A duration is zero.
+pub(crate) fn app(options: &Options) -> Result<App, InvalidKeepAlive> {
     let site = Arc::new(Site::new(&options.path));
+    let keep_alive = KeepAlive::new()
+        .interval(options.keep_alive.0)
+        .timeout(options.keep_alive_timeout.0)
+        .idle_timeout(options.idle_timeout.0)
+        .max_lifetime(options.max_lifetime.0);
     let routes = service_fn(move |request| route(Arc::clone(&site), request));
     let app = ServiceBuilder::new()
         .layer(UpgradeLayer::new().max_message_size(options.max_message_size))
+        .layer(keep_alive.layer()?)
         .service(routes);
-    BoxCloneSyncService::new(app)
+    Ok(BoxCloneSyncService::new(app))
 }
 
 struct Site {

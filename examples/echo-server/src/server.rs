@@ -9,6 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use towline::keepalive::InvalidKeepAlive;
 
 use crate::app::{App, app};
 use crate::cli::Options;
@@ -23,12 +24,14 @@ const STREAMS: u32 = 200;
 pub(crate) enum Error {
     Listen(SocketAddr, io::Error),
     Serve(io::Error),
+    KeepAlive(InvalidKeepAlive),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::KeepAlive(error) => error.fmt(f),
             Self::Serve(error) => write!(f, "cannot serve: {error}"),
         }
     }
@@ -36,13 +39,13 @@ impl fmt::Display for Error {
 
 /// Serves until Ctrl-C.
 pub(crate) async fn run(options: &Options) -> Result<(), Error> {
+    let app = app(options).map_err(Error::KeepAlive)?;
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| Error::Listen(options.listen, error))?;
     let address = listener.local_addr().map_err(Error::Serve)?;
     writeln!(io::stdout(), "listening on http://{address}").map_err(Error::Serve)?;
 
-    let app = app(options);
     tokio::select! {
         () = accept(&listener, &app) => Ok(()),
         interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Error::Serve),
