@@ -17,7 +17,7 @@ use towline_protocol::{Decoded, Decoder, Event, Role};
 
 use crate::io::Io;
 use crate::outbox::{MAX_SLICES, Outbox};
-use crate::policy::Running;
+use crate::policies::Running;
 use crate::pool;
 use crate::shared::{Batch, Orders, Room, Shared, Written};
 use crate::timer::Timer;
@@ -327,7 +327,6 @@ impl Connection {
             };
         }
         self.write_queued(cx)?;
-        self.tell_policies(&orders, shared)?;
         if matches!(self.output, Output::Closing { .. }) && shared.written(self.written()) {
             self.begin_shutdown();
         }
@@ -345,7 +344,7 @@ impl Connection {
             return Err(Gone);
         }
         if self.policies.is_some() {
-            return self.wait_with_policies(shared, timer, cx);
+            return self.police(&orders, shared, timer, cx);
         }
         match timer.poll(cx, self.deadline()) {
             Poll::Ready(()) => Err(Gone),
@@ -404,7 +403,7 @@ impl Connection {
         let written = mem::take(&mut self.progress).then(|| self.written());
         let (room, done) = shared.finish(written, self.could_read());
         self.room = room;
-        done && self.policies_rest()
+        done && (self.policies.is_none() || self.policies_rest(shared))
     }
 
     /// Whether a read, or decoding what was read, might give something now if the inbox has room.

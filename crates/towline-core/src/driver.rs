@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::connection::{Connection, Gone};
 use crate::error::UpgradeFailed;
-use crate::policy::{Policies, Running};
+use crate::policies::{Policies, Running};
 #[cfg(feature = "tungstenite")]
 use crate::shared::Returned;
 use crate::shared::{Batch, Shared};

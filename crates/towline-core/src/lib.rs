@@ -52,6 +52,7 @@ mod sender;
 mod upgrade;
 mod websocket;
 
+mod policies;
 mod policy;
 
 mod closed;
@@ -95,7 +96,8 @@ pub use self::closed::{Closed, ClosedBy, RoundTrip};
 pub use self::control::{Control, WaitClosed};
 pub use self::error::{AcceptError, PingError, SendError, TrySendError, UpgradeFailed};
 pub use self::handshake_error::{HandshakeError, HandshakeErrorKind};
-pub use self::policy::{Action, Event, Offered, PolicyFactory, SocketPolicy, SocketState};
+pub use self::policies::{Offered, PolicyFactory};
+pub use self::policy::{Action, Event, SocketPolicy, SocketState};
 pub use self::receiver::Receiver;
 pub use self::sender::Sender;
 #[cfg(feature = "tungstenite")]

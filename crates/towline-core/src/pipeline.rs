@@ -24,7 +24,7 @@ use towline_protocol::handshake::Handshake;
 use crate::closed::Negotiated;
 pub use crate::driver::{Driver, EndpointFailed};
 use crate::error::{AcceptError, UpgradeFailed};
-use crate::policy::Policies;
+use crate::policies::Policies;
 use crate::shared::Shared;
 use crate::upgrade::{Options, WebSocketUpgrade, is_reserved};
 

@@ -1,22 +1,15 @@
 //! The seam by which a layer acts on a socket after the upgrade.
 
-mod factory;
-mod running;
-
 use std::time::{Duration, Instant};
 
 use towline_protocol::{CloseCode, CloseFrame, Message, Opcode};
-
-pub(crate) use self::factory::Policies;
-pub use self::factory::{Offered, PolicyFactory};
-pub(crate) use self::running::{Decision, End, Running};
 
 /// What decides on a socket while it is open: keep-alive, the expiry of a token, a message rate.
 ///
 /// A policy does no IO and has no clock. The socket's driver tells it what happens and what time it is, and does what
 /// the policy asks for, whatever the endpoint is doing meanwhile. All policies of a socket share one timer.
 ///
-/// A socket gets its policies from the [`PolicyFactory`]s that layers leave in the request, and from the accept option
+/// A socket gets its policies from the [`PolicyFactory`](crate::PolicyFactory)s that layers leave in the request, and from the accept option
 /// [`WebSocketUpgrade::policy`](crate::WebSocketUpgrade::policy). In which order they stand makes no difference.
 ///
 /// ```

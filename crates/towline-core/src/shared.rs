@@ -22,12 +22,13 @@ use tokio::time::Instant;
 use towline_protocol::{CloseCode, CloseFrame, Limits, Message};
 
 use self::close::{Close, Request, Seen};
-pub(crate) use self::driver_side::{Orders, SentPing, Written};
+pub(crate) use self::driver_side::{Orders, Written};
 use self::inbox::Inbox;
 pub(crate) use self::inbox::{Batch, Room, release};
 #[cfg(feature = "tungstenite")]
 pub(crate) use self::loan::{Direction, Returned};
 use self::pings::Pings;
+pub(crate) use self::policy_side::{News, SentPing};
 use self::wakers::{Wakers, Wakes};
 use crate::closed::{Closed, ClosedBy, Negotiated, Traffic};
 use crate::error::{SendError, UpgradeFailed};

@@ -16,7 +16,7 @@ use crate::closed::Closed;
 use crate::error::AcceptError;
 use crate::handshake_error::{HandshakeError, HandshakeErrorKind};
 use crate::pipeline::Slot;
-use crate::policy::{Policies, PolicyFactory};
+use crate::policies::{Policies, PolicyFactory};
 use crate::trace;
 use crate::websocket::WebSocket;
 

@@ -9,8 +9,14 @@ use crate::shared::{Orders, Shared};
 use crate::timer::Timer;
 
 impl Connection {
-    /// Tells the policies what this round has brought, and does as they say.
-    pub(super) fn tell_policies(&mut self, orders: &Orders, shared: &Shared) -> Result<(), Gone> {
+    /// Tells the policies what this round has brought, does as they say, and waits for the next deadline.
+    pub(super) fn police(
+        &mut self,
+        orders: &Orders,
+        shared: &Shared,
+        timer: &mut Timer,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Gone> {
         let blocked = self.writing.len().max(usize::from(self.unflushed));
         let Some(policies) = &mut self.policies else {
             return Ok(());
@@ -18,22 +24,22 @@ impl Connection {
         if orders.close_queued && policies.ends() {
             return Err(Gone);
         }
-        let sent = if policies.watches_messages() {
-            shared.take_sent()
-        } else {
-            Vec::new()
-        };
-        policies.collected(orders, sent);
+        if orders.news {
+            policies.note(shared.take_news());
+        }
         let was_paused = policies.is_paused();
         if let Some(decision) = policies.tell(blocked, orders.close_queued) {
             shared.obey(decision);
+            self.note_pause(was_paused);
         }
-        self.note_pause(was_paused);
-        Ok(())
+        let deadline = self.next_deadline();
+        if timer.poll(cx, deadline).is_pending() {
+            return Ok(());
+        }
+        self.time_is_up(shared, timer, cx)
     }
 
-    /// Waits for the next deadline, the connection's own or of its policies.
-    pub(super) fn wait_with_policies(
+    fn time_is_up(
         &mut self,
         shared: &Shared,
         timer: &mut Timer,
@@ -41,10 +47,6 @@ impl Connection {
     ) -> Result<(), Gone> {
         let own = self.deadline();
         let theirs = self.policies_deadline();
-        let deadline = own.into_iter().chain(theirs).min();
-        if timer.poll(cx, deadline).is_pending() {
-            return Ok(());
-        }
         let (Some(policies), Some(theirs)) = (&mut self.policies, theirs) else {
             return Err(Gone);
         };
@@ -52,9 +54,10 @@ impl Connection {
             return Err(Gone);
         }
         let was_paused = policies.is_paused();
+        policies.note_taken(shared.taken());
         shared.obey(policies.fire(theirs.into_std()));
         self.note_pause(was_paused);
-        let deadline = own.into_iter().chain(self.policies_deadline()).min();
+        let deadline = self.next_deadline();
         if timer.poll(cx, deadline).is_ready() {
             shared.go_on();
         }
@@ -62,19 +65,31 @@ impl Connection {
     }
 
     /// The round changed nothing more; whether the policies know all of it.
-    pub(super) fn policies_rest(&mut self) -> bool {
+    pub(super) fn policies_rest(&mut self, shared: &Shared) -> bool {
         let full = self.room.is_none();
         let stopped = full || self.is_paused() || !matches!(self.input, Input::Frames);
-        match &mut self.policies {
-            Some(policies) => policies.rest(stopped, full),
-            None => true,
+        let Some(policies) = &mut self.policies else {
+            return true;
+        };
+        let rest = policies.rest(stopped, full);
+        if !rest {
+            policies.note_taken(shared.taken());
         }
+        rest
     }
 
     /// The driver yields in the middle of its work.
     pub(crate) fn suspend(&mut self) {
         if let Some(policies) = &mut self.policies {
             policies.forget_time();
+        }
+    }
+
+    /// The connection's own deadline, or one of its policies.
+    fn next_deadline(&self) -> Option<Instant> {
+        match (self.deadline(), self.policies_deadline()) {
+            (Some(own), Some(theirs)) => Some(own.min(theirs)),
+            (own, theirs) => own.or(theirs),
         }
     }
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use towline_protocol::{CloseCode, CloseFrame, Opcode, Violation};
 
 use super::close::Received;
+use super::policy_side::SentPing;
 use super::wakers::Wakes;
 use super::{Batch, FAILED, HIGH_WATER, Phase, Room, Shared, State, pings};
 use crate::closed::ClosedBy;
@@ -23,20 +24,8 @@ pub(crate) struct Orders {
     pub(crate) close_queued: bool,
     /// A count that moves while the endpoint takes and sends messages.
     pub(crate) activity: u64,
-    /// How many messages the endpoint has taken.
-    pub(crate) taken: u64,
-    /// A ping was queued.
-    pub(crate) ping: Option<SentPing>,
-    /// The policies were poked.
-    pub(crate) poked: bool,
-}
-
-/// A ping in the queue.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SentPing {
-    pub(crate) token: u64,
-    /// How many bytes are to be written until it has left.
-    pub(crate) ahead: usize,
+    /// There is something to tell the policies.
+    pub(crate) news: bool,
 }
 
 /// What became of the bytes that were collected.
@@ -193,7 +182,9 @@ impl Shared {
     pub(crate) fn collect(&self, writing: &mut Outbox, overdue: bool) -> Orders {
         self.with(|state, _| {
             state.wakers.poked = false;
-            let ping = state.queue_ping();
+            if state.pings.is_due() {
+                state.queue_ping();
+            }
             state.queue_close(overdue);
             if writing.is_empty() && !state.outbox.is_empty() {
                 mem::swap(writing, &mut state.outbox);
@@ -203,9 +194,7 @@ impl Shared {
                 abort: state.aborted,
                 close_queued: state.close.queued,
                 activity: state.traffic.messages_sent + state.inbox.taken,
-                taken: state.inbox.taken,
-                ping,
-                poked: mem::take(&mut state.watched.poked),
+                news: state.watched.any(),
             }
         })
     }
@@ -262,15 +251,18 @@ impl Shared {
 }
 
 impl State {
-    fn queue_ping(&mut self) -> Option<SentPing> {
+    #[cold]
+    fn queue_ping(&mut self) {
         if self.close.queued {
-            return None;
+            return;
         }
-        let token = self.pings.next(Instant::now)?;
+        let Some(token) = self.pings.next(Instant::now) else {
+            return;
+        };
         let payload = pings::payload(token);
         self.outbox.push_control(Opcode::Ping, &payload);
         let ahead = self.queued();
-        Some(SentPing { token, ahead })
+        self.watched.ping = Some(SentPing { token, ahead });
     }
 
     /// Leaves in `arrived` what nobody will take, to be dropped outside of the lock.

@@ -31,10 +31,14 @@ impl Pings {
         self.supersedes = true;
     }
 
+    #[inline]
+    pub(super) fn is_due(&self) -> bool {
+        self.asked != self.sent && (self.sent == self.answered || self.supersedes)
+    }
+
     /// The number of the ping to send now, if one is due. Its payload is [`payload`] of it.
     pub(super) fn next(&mut self, now: impl FnOnce() -> Instant) -> Option<u64> {
-        let under_way = self.sent != self.answered;
-        if self.asked == self.sent || (under_way && !self.supersedes) {
+        if !self.is_due() {
             return None;
         }
         self.supersedes = false;

@@ -1,21 +1,48 @@
 //! What the policies of a socket do with the state.
 
+use std::mem;
+
 use towline_protocol::{CloseCode, Message, Opcode};
 
 use super::{HIGH_WATER, Shared};
 use crate::closed::{ClosedBy, RoundTrip};
-use crate::policy::{Decision, End, Event};
+use crate::policies::{Decision, End};
+use crate::policy::Event;
 
 /// What policies are to be told of the handles.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     /// The messages sent, if a policy watches them.
     sent: Option<Vec<Event>>,
+    /// The ping that was queued last.
+    pub(super) ping: Option<SentPing>,
     /// A handle has something to say to them.
-    pub(super) poked: bool,
+    poked: bool,
+}
+
+/// What the handles did since the policies were last told.
+#[derive(Debug)]
+pub(crate) struct News {
+    pub(crate) sent: Vec<Event>,
+    pub(crate) ping: Option<SentPing>,
+    pub(crate) poked: bool,
+}
+
+/// A ping in the queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SentPing {
+    pub(crate) token: u64,
+    /// How many bytes are to be written until it has left.
+    pub(crate) ahead: usize,
 }
 
 impl Watched {
+    /// Whether there is something to tell.
+    #[inline]
+    pub(super) fn any(&self) -> bool {
+        self.poked || self.ping.is_some() || self.sent.as_ref().is_some_and(|sent| !sent.is_empty())
+    }
+
     #[inline]
     pub(super) fn sent(&mut self, message: &Message) {
         if let Some(sent) = &mut self.sent {
@@ -30,12 +57,22 @@ impl Shared {
         self.with(|state, _| state.watched.sent = Some(Vec::new()));
     }
 
-    /// The messages sent since the last call.
-    pub(crate) fn take_sent(&self) -> Vec<Event> {
+    /// What the handles did since the last call.
+    pub(crate) fn take_news(&self) -> News {
         self.with(|state, _| {
-            let sent = state.watched.sent.as_mut();
-            sent.map(std::mem::take).unwrap_or_default()
+            let watched = &mut state.watched;
+            let sent = watched.sent.as_mut();
+            News {
+                sent: sent.map(mem::take).unwrap_or_default(),
+                ping: watched.ping.take(),
+                poked: mem::take(&mut watched.poked),
+            }
         })
+    }
+
+    /// How many messages the endpoint has taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.with(|state, _| state.inbox.taken)
     }
 
     /// Does what the policies ask for, in the next round of the driver.

@@ -1,5 +1,7 @@
 //! What makes the policies of a socket, and how it gets from a layer to the socket.
 
+mod running;
+
 use std::any::{TypeId, type_name};
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +12,8 @@ use http::{Extensions, Method, Request, Response, StatusCode, Version};
 use hyper::ext::Protocol;
 use towline_protocol::handshake::{self, accepted_status};
 
-use super::SocketPolicy;
+pub(crate) use self::running::{Decision, End, Running};
+use crate::policy::SocketPolicy;
 use crate::trace;
 use crate::upgrade::WebSocketUpgrade;
 
@@ -150,7 +153,7 @@ impl Policies {
     }
 
     /// The policies of a socket that opens now; the clock is read if there may be one.
-    pub(super) fn make(&self, now: impl FnOnce() -> Instant) -> Vec<Box<dyn SocketPolicy>> {
+    fn make(&self, now: impl FnOnce() -> Instant) -> Vec<Box<dyn SocketPolicy>> {
         let Some(list) = &self.0 else {
             return Vec::new();
         };

@@ -5,8 +5,9 @@ use std::{fmt, mem};
 
 use towline_protocol::CloseFrame;
 
-use super::{Action, Event, Policies, SocketPolicy, SocketState};
-use crate::shared::{Batch, Orders, SentPing};
+use super::Policies;
+use crate::policy::{Action, Event, SocketPolicy, SocketState};
+use crate::shared::{Batch, News, SentPing};
 
 /// The policies of one socket, with what has happened since they were last told.
 pub(crate) struct Running {
@@ -103,16 +104,20 @@ impl Running {
         self.written += bytes;
     }
 
-    /// What the driver is to write is settled; `sent` are the messages in it, if they are watched.
-    pub(crate) fn collected(&mut self, orders: &Orders, sent: Vec<Event>) {
-        self.state.taken = orders.taken;
-        self.log.extend(sent);
-        if let Some(ping) = orders.ping {
-            self.ping = Some(ping);
+    /// What the handles did.
+    pub(crate) fn note(&mut self, news: News) {
+        self.log.extend(news.sent);
+        if news.ping.is_some() {
+            self.ping = news.ping;
         }
-        if orders.poked {
+        if news.poked {
             self.log.push(Event::Poked);
         }
+    }
+
+    /// How many messages the endpoint has taken, which matters when reading stops.
+    pub(crate) fn note_taken(&mut self, taken: u64) {
+        self.state.taken = taken;
     }
 
     /// Tells the policies what has happened in this round, of which `blocked` bytes are left to write.
