@@ -29,9 +29,9 @@ impl Connection {
         }
         let was_paused = policies.is_paused();
         if let Some(decision) = policies.tell(blocked, orders.close_queued) {
-            shared.obey(decision);
-            self.note_pause(was_paused);
+            shared.obey(*decision);
         }
+        self.note_pause(was_paused);
         let deadline = self.next_deadline();
         if timer.poll(cx, deadline).is_pending() {
             return Ok(());
@@ -55,7 +55,9 @@ impl Connection {
         }
         let was_paused = policies.is_paused();
         policies.note_taken(shared.taken());
-        shared.obey(policies.fire(theirs.into_std()));
+        if let Some(decision) = policies.fire(theirs.into_std()) {
+            shared.obey(*decision);
+        }
         self.note_pause(was_paused);
         let deadline = self.next_deadline();
         if timer.poll(cx, deadline).is_ready() {

@@ -35,6 +35,8 @@ pub(crate) struct Running {
 pub(crate) struct Decision {
     pub(crate) ping: bool,
     pub(crate) pong: bool,
+    /// The driver's own affair: see [`Running::is_paused`].
+    pause: Option<Instant>,
     pub(crate) end: Option<End>,
 }
 
@@ -121,7 +123,7 @@ impl Running {
     }
 
     /// Tells the policies what has happened in this round, of which `blocked` bytes are left to write.
-    pub(crate) fn tell(&mut self, blocked: usize, close_queued: bool) -> Option<Decision> {
+    pub(crate) fn tell(&mut self, blocked: usize, close_queued: bool) -> Option<Box<Decision>> {
         if self.policies.is_empty() {
             self.log = Vec::new();
             return None;
@@ -148,10 +150,6 @@ impl Running {
             return None;
         }
         let transfer = transferred.then_some(Event::Transferred { received, written });
-        Some(self.dispatch(transfer, close_queued))
-    }
-
-    fn dispatch(&mut self, transfer: Option<Event>, close_queued: bool) -> Decision {
         let now = self.now();
         let mut asked = Asked::default();
         if let Some(event) = transfer {
@@ -159,6 +157,18 @@ impl Running {
                 asked.add(policy.on_event(now, event, &self.state));
             }
         }
+        if self.log.is_empty() && asked.0.is_none() {
+            return None;
+        }
+        self.tell_log(now, asked, close_queued)
+    }
+
+    fn tell_log(
+        &mut self,
+        now: Instant,
+        mut asked: Asked,
+        close_queued: bool,
+    ) -> Option<Box<Decision>> {
         let log = mem::take(&mut self.log);
         for &event in &log {
             for policy in &mut self.policies {
@@ -169,7 +179,7 @@ impl Running {
             self.policies = Box::default();
             self.paused = None;
         }
-        self.settle(asked, !log.is_empty())
+        self.settle(asked)
     }
 
     /// When the timer is to fire.
@@ -178,7 +188,7 @@ impl Running {
     }
 
     /// The timer has fired for `deadline`: asks those whose time has really come.
-    pub(crate) fn fire(&mut self, deadline: Instant) -> Decision {
+    pub(crate) fn fire(&mut self, deadline: Instant) -> Option<Box<Decision>> {
         // The time of this wake-up may have been read just before.
         let now = self.now().max(deadline);
         self.now = Some(now);
@@ -191,21 +201,18 @@ impl Running {
                 asked.add(policy.on_deadline(now, &self.state));
             }
         }
-        self.settle(asked, true)
+        self.settle(asked)
     }
 
-    fn settle(&mut self, asked: Asked, rearm: bool) -> Decision {
-        let Asked { decision, pause } = asked;
-        self.ends |= matches!(decision.end, Some(End::Now(_)));
-        if let Some(until) = pause
-            && !self.policies.is_empty()
-        {
-            self.paused = self.paused.max(Some(until));
+    fn settle(&mut self, asked: Asked) -> Option<Box<Decision>> {
+        if let Some(decision) = &asked.0 {
+            self.ends |= matches!(decision.end, Some(End::Now(_)));
+            if !self.policies.is_empty() {
+                self.paused = self.paused.max(decision.pause);
+            }
         }
-        if rearm || pause.is_some() {
-            self.rearm();
-        }
-        decision
+        self.rearm();
+        asked.0
     }
 
     fn rearm(&mut self) {
@@ -257,10 +264,7 @@ fn read_clock() -> Instant {
 
 /// What policies have asked for so far.
 #[derive(Default)]
-struct Asked {
-    decision: Decision,
-    pause: Option<Instant>,
-}
+struct Asked(Option<Box<Decision>>);
 
 impl Asked {
     #[inline]
@@ -270,12 +274,14 @@ impl Asked {
         }
     }
 
+    #[cold]
     fn weigh(&mut self, action: Action) {
+        let decision = self.0.get_or_insert_default();
         let end = match action {
             Action::None => return,
-            Action::Ping => return self.decision.ping = true,
-            Action::UnsolicitedPong => return self.decision.pong = true,
-            Action::PauseReading(until) => return self.pause = self.pause.max(Some(until)),
+            Action::Ping => return decision.ping = true,
+            Action::UnsolicitedPong => return decision.pong = true,
+            Action::PauseReading(until) => return decision.pause = decision.pause.max(Some(until)),
             Action::Close(frame) => End::Close(frame),
             Action::End(frame) => End::Now(frame),
             Action::Abort(reason) => End::Abort(reason),
@@ -285,9 +291,9 @@ impl Asked {
             End::Now(_) => 2,
             End::Abort(_) => 3,
         };
-        let stands = self.decision.end.as_ref().map_or(0, strength);
+        let stands = decision.end.as_ref().map_or(0, strength);
         if strength(&end) > stands {
-            self.decision.end = Some(end);
+            decision.end = Some(end);
         }
     }
 }

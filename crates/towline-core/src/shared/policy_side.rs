@@ -77,10 +77,9 @@ impl Shared {
 
     /// Does what the policies ask for, in the next round of the driver.
     pub(crate) fn obey(&self, decision: Decision) {
-        let Decision { ping, pong, end } = decision;
-        if !ping && !pong && end.is_none() {
-            return;
-        }
+        let Decision {
+            ping, pong, end, ..
+        } = decision;
         self.with(|state, wakes| {
             if ping {
                 state.pings.supersede();

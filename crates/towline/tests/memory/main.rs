@@ -17,3 +17,4 @@ mod a_message_costs_what_has_arrived;
 mod a_peer_that_never_reads_costs_little;
 mod an_idle_socket_holds_no_buffer;
 mod every_end_gives_all_back;
+mod keep_alive_costs_an_idle_socket_little;
