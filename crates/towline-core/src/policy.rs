@@ -64,6 +64,10 @@ pub trait SocketPolicy: Send + 'static {
 #[non_exhaustive]
 pub enum Event {
     /// Bytes came from the peer or went to the transport since the last such event; part of a frame counts.
+    ///
+    /// It comes at once when the socket was quiet before, or while bytes are blocked. Otherwise it comes before the next
+    /// other event or deadline, and at most a second late, or a sixteenth of the time left to the deadline if that is less:
+    /// a busy socket does not read the clock for every message.
     Transferred {
         /// How many came.
         received: usize,

@@ -9,11 +9,18 @@ use super::Policies;
 use crate::policy::{Action, Event, SocketPolicy, SocketState};
 use crate::shared::{Batch, News, SentPing};
 
+/// How long after traffic the policies are told of more traffic.
+const MIN_TICK: Duration = Duration::from_millis(10);
+const MAX_TICK: Duration = Duration::from_secs(1);
+
 /// The policies of one socket, with what has happened since they were last told.
 pub(crate) struct Running {
     policies: Box<[Box<dyn SocketPolicy>]>,
-    /// What the timer is armed for. Traffic leaves it as it is.
+    /// The next deadline of a policy, as of when they were last asked. Traffic leaves it as it is.
     deadline: Option<Instant>,
+    /// The policies were told of traffic, and are told of more of it then: a busy socket does not read the clock for each
+    /// message.
+    tick: Option<Instant>,
     /// The time of this wake-up, if it was read.
     now: Option<Instant>,
     /// Until when a policy has paused reading.
@@ -59,6 +66,7 @@ impl Running {
         let mut running = Self {
             policies: policies.into(),
             deadline: None,
+            tick: None,
             now: None,
             paused: None,
             log: Vec::new(),
@@ -128,6 +136,10 @@ impl Running {
             self.log = Vec::new();
             return None;
         }
+        let settled = self.log.is_empty() && self.ping.is_none() && !close_queued;
+        if self.tick.is_some() && settled && blocked + self.state.blocked == 0 {
+            return None;
+        }
         let (received, written) = (mem::take(&mut self.received), mem::take(&mut self.written));
         let was_blocked = mem::replace(&mut self.state.blocked, blocked) > 0;
         if let Some(ping) = &mut self.ping {
@@ -156,6 +168,7 @@ impl Running {
             for policy in &mut self.policies {
                 asked.add(policy.on_event(now, event, &self.state));
             }
+            self.tick = Some(self.next_tick(now));
         }
         if self.log.is_empty() && asked.0.is_none() {
             return None;
@@ -178,13 +191,25 @@ impl Running {
         if close_queued {
             self.policies = Box::default();
             self.paused = None;
+            self.tick = None;
         }
         self.settle(asked)
     }
 
     /// When the timer is to fire.
+    #[inline]
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        match (self.deadline, self.tick) {
+            (Some(deadline), Some(tick)) => Some(deadline.min(tick)),
+            (deadline, tick) => deadline.or(tick),
+        }
+    }
+
+    /// What is told late is late by a fraction of the time that is left to the deadline.
+    fn next_tick(&self, now: Instant) -> Instant {
+        let left = self.deadline.map(|at| at.saturating_duration_since(now));
+        let wait = left.map_or(MAX_TICK, |left| (left / 16).clamp(MIN_TICK, MAX_TICK));
+        now + wait
     }
 
     /// The timer has fired for `deadline`: asks those whose time has really come.
@@ -196,12 +221,24 @@ impl Running {
             self.paused = None;
         }
         let mut asked = Asked::default();
+        let (received, written) = (mem::take(&mut self.received), mem::take(&mut self.written));
+        self.tick = None;
+        if received + written > 0 {
+            let event = Event::Transferred { received, written };
+            for policy in &mut self.policies {
+                asked.add(policy.on_event(now, event, &self.state));
+            }
+        }
         for policy in &mut self.policies {
             if policy.deadline().is_some_and(|deadline| deadline <= now) {
                 asked.add(policy.on_deadline(now, &self.state));
             }
         }
-        self.settle(asked)
+        let decision = self.settle(asked);
+        if received + written > 0 {
+            self.tick = Some(self.next_tick(now));
+        }
+        decision
     }
 
     fn settle(&mut self, asked: Asked) -> Option<Box<Decision>> {
