@@ -18,7 +18,6 @@ impl Timer {
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
         match deadline {
-            Some(deadline) if self.is_armed(cx, deadline) => Poll::Pending,
             Some(deadline) => self.poll_until(cx, deadline),
             None => {
                 if self.sleep.is_some() {
@@ -29,13 +28,13 @@ impl Timer {
         }
     }
 
-    /// Whether it will wake this task in time, as it is.
+    /// Whether it is armed, for whenever it is, and will wake this task.
     #[inline]
-    fn is_armed(&self, cx: &Context<'_>, deadline: Instant) -> bool {
+    pub(crate) fn is_pending(&self, cx: &Context<'_>) -> bool {
         let (Some(sleep), Some(waker)) = (&self.sleep, &self.waker) else {
             return false;
         };
-        sleep.deadline() <= deadline && waker.will_wake(cx.waker()) && !sleep.is_elapsed()
+        waker.will_wake(cx.waker()) && !sleep.is_elapsed()
     }
 
     fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {

@@ -4,7 +4,7 @@ use std::task::Context;
 
 use tokio::time::Instant;
 
-use super::{Connection, Gone, Input};
+use super::{Connection, Gone, Input, Output};
 use crate::shared::{Orders, Shared};
 use crate::timer::Timer;
 
@@ -17,10 +17,16 @@ impl Connection {
         timer: &mut Timer,
         cx: &mut Context<'_>,
     ) -> Result<(), Gone> {
-        let blocked = self.writing.len().max(usize::from(self.unflushed));
         let Some(policies) = &mut self.policies else {
             return Ok(());
         };
+        let plain = matches!((&self.input, &self.output), (Input::Frames, Output::Frames));
+        let written = self.writing.is_empty() && !self.unflushed;
+        if plain && written && !orders.news && policies.waits_for_tick() && timer.is_pending(cx) {
+            // Of a busy socket this is all there is to do for most messages.
+            return Ok(());
+        }
+        let blocked = self.writing.len().max(usize::from(self.unflushed));
         if orders.close_queued && policies.ends() {
             return Err(Gone);
         }

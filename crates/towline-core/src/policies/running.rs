@@ -130,14 +130,17 @@ impl Running {
         self.state.taken = taken;
     }
 
+    /// Whether there is nothing to tell but more traffic, if no byte is blocked, and that can wait for the timer as it is.
+    #[inline]
+    pub(crate) fn waits_for_tick(&self) -> bool {
+        let told = self.log.is_empty() && self.ping.is_none() && self.state.blocked == 0;
+        self.tick.is_some() && told
+    }
+
     /// Tells the policies what has happened in this round, of which `blocked` bytes are left to write.
     pub(crate) fn tell(&mut self, blocked: usize, close_queued: bool) -> Option<Box<Decision>> {
         if self.policies.is_empty() {
             self.log = Vec::new();
-            return None;
-        }
-        let settled = self.log.is_empty() && self.ping.is_none() && !close_queued;
-        if self.tick.is_some() && settled && blocked + self.state.blocked == 0 {
             return None;
         }
         let (received, written) = (mem::take(&mut self.received), mem::take(&mut self.written));
