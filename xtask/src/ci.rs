@@ -1,6 +1,8 @@
 //! `cargo xtask ci`: all there is. `cargo xtask external`: the part of it that needs programs from outside.
 
-use crate::{browser, clients, conformance, conformance::Cases, programs, steps::Steps, test};
+use crate::{
+    browser, clients, conformance, conformance::Cases, half_open, programs, steps::Steps, test,
+};
 
 /// Runs the tests, and when they pass the external part. A program that is missing is named before anything starts.
 pub(crate) fn run(steps: &mut Steps) -> Option<()> {
@@ -23,5 +25,6 @@ fn try_external(steps: &mut Steps) -> Option<()> {
     let browser = browser::try_page(steps);
     let clients = clients::try_all(steps);
     let conformance = conformance::try_cases(steps, Cases::Quick);
-    browser.and(clients).and(conformance)
+    let half_open = half_open::run(steps);
+    browser.and(clients).and(conformance).and(half_open)
 }

@@ -9,6 +9,7 @@ mod ci;
 mod clients;
 mod conformance;
 mod fuzz;
+mod half_open;
 mod test;
 mod tidy;
 
@@ -63,13 +64,18 @@ const TASKS: &[Task] = &[
         run: conformance::run,
     },
     Task {
+        name: "half-open",
+        about: "a peer that vanishes without FIN or RST, between two network namespaces; needs root, or skips",
+        run: half_open::run,
+    },
+    Task {
         name: "bench",
         about: "what an echo costs, with peers in the same run; takes options, --help lists them",
         run: bench::run,
     },
     Task {
         name: "external",
-        about: "all that needs programs from outside: browser, clients, conformance",
+        about: "all that needs programs from outside: browser, clients, conformance, half-open",
         run: ci::external,
     },
     Task {

@@ -30,6 +30,7 @@ pub struct Closed {
     pub(crate) clean: bool,
     pub(crate) traffic: Traffic,
     pub(crate) duration: Duration,
+    pub(crate) round_trip: Option<RoundTrip>,
     pub(crate) negotiated: Negotiated,
 }
 
@@ -43,8 +44,44 @@ pub enum ClosedBy {
     Endpoint,
     /// The peer broke the protocol or a limit and was told so.
     Violation(Violation),
+    /// A [`SocketPolicy`](crate::SocketPolicy): the peer was gone, the socket idle or open for too long.
+    Policy,
     /// The connection was lost or dropped without any Close.
     Transport,
+}
+
+/// How long pings took to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoundTrip {
+    last: Duration,
+    smoothed: Duration,
+}
+
+impl RoundTrip {
+    pub(crate) fn first(last: Duration) -> Self {
+        Self {
+            last,
+            smoothed: last,
+        }
+    }
+
+    /// With one more pong, which counts for an eighth (RFC 6298 section 2.3).
+    pub(crate) fn then(self, last: Duration) -> Self {
+        let smoothed = (self.smoothed * 7 + last) / 8;
+        Self { last, smoothed }
+    }
+
+    /// Of the last pong.
+    #[must_use]
+    pub fn last(&self) -> Duration {
+        self.last
+    }
+
+    /// A moving average, in which a pong counts for an eighth.
+    #[must_use]
+    pub fn smoothed(&self) -> Duration {
+        self.smoothed
+    }
 }
 
 /// Messages and payload bytes each way.
@@ -80,7 +117,8 @@ impl Closed {
         self.code
     }
 
-    /// The reason of the first Close frame, empty if it gave none.
+    /// The reason of the first Close frame, empty if it gave none. Where a policy dropped the connection without such a
+    /// frame, why it did.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
@@ -122,6 +160,12 @@ impl Closed {
         self.duration
     }
 
+    /// The round-trip times of the pings that the peer answered; `None` if it answered none.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<RoundTrip> {
+        self.round_trip
+    }
+
     /// The version of HTTP that the handshake came over.
     #[must_use]
     pub fn version(&self) -> Version {
@@ -151,6 +195,7 @@ impl fmt::Display for Closed {
             ClosedBy::Violation(violation) => {
                 write!(f, "closed with {} because of {violation}", self.code)?;
             }
+            ClosedBy::Policy => write!(f, "closed by a policy with {}", self.code)?,
             ClosedBy::Transport => write!(f, "connection lost ({})", self.code)?,
         }
         if !self.reason.is_empty() {
@@ -184,6 +229,7 @@ mod tests {
             clean: true,
             traffic: Traffic::default(),
             duration: Duration::ZERO,
+            round_trip: None,
             negotiated: Negotiated {
                 version,
                 protocol: None,
@@ -222,6 +268,12 @@ mod tests {
                 1007,
                 "",
                 "closed with 1007 because of invalid utf-8",
+            ),
+            (
+                ClosedBy::Policy,
+                1001,
+                "idle timeout",
+                "closed by a policy with 1001: \"idle timeout\"",
             ),
             (ClosedBy::Transport, 1006, "", "connection lost (1006)"),
         ];

@@ -1,5 +1,7 @@
 //! The connection of one socket: what is read from it, what is written to it, and how it ends.
 
+mod policed;
+
 use std::io::{self, IoSlice};
 use std::mem;
 use std::pin::Pin;
@@ -17,6 +19,7 @@ use towline_protocol::{Decoded, Decoder, Event};
 use crate::deflating::Deflating;
 use crate::io::Io;
 use crate::outbox::{MAX_SLICES, Outbox};
+use crate::policies::Running;
 use crate::pool;
 use crate::shared::{Batch, Orders, Room, Shared, Written};
 use crate::timer::Timer;
@@ -61,6 +64,7 @@ pub(crate) struct Connection {
     progress: bool,
     unflushed: bool,
     output: Output,
+    policies: Option<Box<Running>>,
 }
 
 #[derive(Debug)]
@@ -128,7 +132,15 @@ impl Connection {
             progress: false,
             unflushed: false,
             output: Output::Frames,
+            policies: None,
         }
+    }
+
+    pub(crate) fn set_policies(&mut self, policies: Option<Box<Running>>, shared: &Shared) {
+        if policies.as_ref().is_some_and(|it| it.watches_messages()) {
+            shared.watch_sent();
+        }
+        self.policies = policies;
     }
 
     /// A connection whose frames were the endpoint's own: what is left is its orderly end.
@@ -155,7 +167,7 @@ impl Connection {
         if let Input::Discarded { .. } = self.input {
             return self.discard(cx);
         }
-        pool::with_scratch(|scratch| {
+        let bytes = pool::with_scratch(|scratch| {
             let mut bytes = 0;
             while bytes < READ_AHEAD && self.takes_more(arrived) {
                 let Poll::Ready(read) = self.read_once(scratch, arrived, shared, cx)? else {
@@ -164,11 +176,20 @@ impl Connection {
                 bytes += read;
             }
             Ok(bytes)
-        })
+        });
+        if let Some(policies) = &mut self.policies {
+            policies.arrived(arrived);
+        }
+        bytes
     }
 
     fn takes_more(&self, arrived: &Batch) -> bool {
-        matches!(self.input, Input::Frames) && arrived.fits(self.room)
+        matches!(self.input, Input::Frames) && arrived.fits(self.room) && !self.is_paused()
+    }
+
+    fn is_paused(&self) -> bool {
+        let policies = self.policies.as_ref();
+        policies.is_some_and(|policies| policies.is_paused())
     }
 
     /// Decodes what was read before, or what one read gives now.
@@ -214,7 +235,12 @@ impl Connection {
             Poll::Pending => Ok(Poll::Pending),
             // RFC 6455, 7.1.5: no Close frame was received, which is code 1006.
             Poll::Ready(Ok(0)) => Err(Gone),
-            Poll::Ready(Ok(bytes)) => Ok(Poll::Ready(bytes)),
+            Poll::Ready(Ok(bytes)) => {
+                if let Some(policies) = &mut self.policies {
+                    policies.read(bytes);
+                }
+                Ok(Poll::Ready(bytes))
+            }
             Poll::Ready(Err(error)) => Err(error.into()),
         }
     }
@@ -236,7 +262,7 @@ impl Connection {
                     match event {
                         Some(Event::Message(message)) => arrived.push(message),
                         Some(Event::Ping(payload)) => shared.ping(payload),
-                        Some(Event::Pong(payload)) => shared.pong(&payload),
+                        Some(Event::Pong(payload)) => self.pong(shared, &payload),
                         Some(Event::Close(frame)) => {
                             self.input = Input::over(usize::MAX);
                             shared.peer_closed(arrived, frame.as_ref());
@@ -255,6 +281,14 @@ impl Connection {
             if taken == bytes.len() || !arrived.fits(self.room) {
                 return taken;
             }
+        }
+    }
+
+    fn pong(&mut self, shared: &Shared, payload: &[u8]) {
+        if let Some((token, round_trip)) = shared.pong(payload)
+            && let Some(policies) = &mut self.policies
+        {
+            policies.pong(token, round_trip);
         }
     }
 
@@ -321,6 +355,10 @@ impl Connection {
         if let (Output::ShutDown { .. }, Input::Ended) = (&self.output, &self.input) {
             return Err(Gone);
         }
+        if self.policies.is_some() {
+            self.police(&orders, shared, timer, cx)?;
+            return Ok(work);
+        }
         match timer.poll(cx, self.deadline()) {
             Poll::Ready(()) => Err(Gone),
             Poll::Pending => Ok(work),
@@ -376,6 +414,9 @@ impl Connection {
                 Poll::Ready(Ok(0)) => return Err(Gone),
                 Poll::Ready(Ok(written)) => {
                     self.writing.advance(written);
+                    if let Some(policies) = &mut self.policies {
+                        policies.wrote(written);
+                    }
                     self.progress = true;
                     self.unflushed = true;
                     if let Output::Closing { deadline } = &mut self.output {
@@ -410,13 +451,15 @@ impl Connection {
         let writes = self.writing.is_empty() && self.to_compress() > 0;
         let (room, done) = shared.finish(written, self.could_read(), writes);
         self.room = room;
-        done
+        done && (self.policies.is_none() || self.policies_rest(shared))
     }
 
     /// Whether a read, or decoding what was read, might give something now if the inbox has room.
     fn could_read(&self) -> bool {
         match self.input {
-            Input::Frames => !self.undecoded.is_empty() || !self.read_blocked,
+            Input::Frames => {
+                !self.is_paused() && (!self.undecoded.is_empty() || !self.read_blocked)
+            }
             Input::Discarded { .. } => !self.read_blocked,
             Input::Over { .. } | Input::Ended => false,
         }

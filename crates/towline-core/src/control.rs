@@ -43,6 +43,12 @@ impl Control {
         self.shared.abort();
     }
 
+    /// Tells the socket's policies, by [`Event::Poked`](crate::Event::Poked), that something has changed which they know
+    /// of: a token was revoked, a limit raised.
+    pub fn poke(&self) {
+        self.shared.poke();
+    }
+
     /// Waits for the end of the socket.
     ///
     /// # Cancel safety

@@ -4,6 +4,7 @@
 //! are blocked and the endpoint has seen all that is new.
 
 use std::future::poll_fn;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::connection::{Connection, Gone};
 use crate::error::UpgradeFailed;
+use crate::policies::{Policies, Running};
 #[cfg(feature = "tungstenite")]
 use crate::shared::Returned;
 use crate::shared::{Batch, Shared};
@@ -46,6 +48,7 @@ enum Stage {
     Upgrading {
         on_upgrade: OnUpgrade,
         deadline: Instant,
+        policies: Policies,
     },
     // Boxed: it appears only once the connection does, and the enum moves.
     Open(Box<Connection>),
@@ -60,12 +63,14 @@ impl Driver {
         shared: Arc<Shared>,
         on_upgrade: OnUpgrade,
         handshake_timeout: Duration,
+        policies: Policies,
     ) -> Self {
         Self {
             shared,
             stage: Stage::Upgrading {
                 on_upgrade,
                 deadline: Instant::now() + handshake_timeout,
+                policies,
             },
             timer: Timer::default(),
         }
@@ -104,15 +109,26 @@ impl Driver {
             }
         }
         self.shared.suspend();
+        if let Stage::Open(connection) = &mut self.stage {
+            connection.suspend();
+        }
         // Woken behind the runtime's look at its transports: else it looks only once in many turns of this task.
         let _ = pin!(yield_now()).poll(cx);
         Poll::Pending
     }
 
     fn read(&mut self, arrived: &mut Batch, cx: &mut Context<'_>) -> usize {
-        if let Stage::Upgrading { on_upgrade, .. } = &mut self.stage {
+        if let Stage::Upgrading {
+            on_upgrade,
+            policies,
+            ..
+        } = &mut self.stage
+        {
             match Pin::new(on_upgrade).poll(cx) {
-                Poll::Ready(Ok(upgraded)) => self.open(upgraded),
+                Poll::Ready(Ok(upgraded)) => {
+                    let policies = mem::take(policies);
+                    self.open(upgraded, &policies);
+                }
                 Poll::Ready(Err(error)) => self.upgrade_failed(error.into()),
                 Poll::Pending => {}
             }
@@ -130,13 +146,14 @@ impl Driver {
         }
     }
 
-    fn open(&mut self, upgraded: Upgraded) {
+    fn open(&mut self, upgraded: Upgraded, policies: &Policies) {
         #[cfg(feature = "tungstenite")]
         let Some(upgraded) = self.shared.lend(upgraded) else {
             self.stage = Stage::Lent;
             return self.shared.open();
         };
-        let connection = Connection::new(upgraded, &self.shared);
+        let mut connection = Connection::new(upgraded, &self.shared);
+        connection.set_policies(Running::open(policies), &self.shared);
         self.stage = Stage::Open(Box::new(connection));
         self.shared.open();
     }

@@ -53,6 +53,9 @@ mod sender;
 mod upgrade;
 mod websocket;
 
+mod policies;
+mod policy;
+
 mod closed;
 mod error;
 mod handshake_error;
@@ -83,7 +86,9 @@ mod tungstenite;
 pub use towline_protocol::deflate::{Compression, InvalidCompression, PerMessageDeflate};
 pub use towline_protocol::handshake;
 pub use towline_protocol::handshake::{InvalidHandshake, ProtocolNotOffered};
-pub use towline_protocol::{CloseCode, InvalidClose, Limits, Message, Text, Violation};
+pub use towline_protocol::{
+    CloseCode, CloseFrame, InvalidClose, Limits, Message, Opcode, Text, Violation,
+};
 
 #[cfg(feature = "tungstenite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tungstenite")))]
@@ -93,10 +98,12 @@ pub use tokio_tungstenite;
 #[cfg_attr(docsrs, doc(cfg(feature = "tungstenite")))]
 pub use towline_protocol::NotAMessage;
 
-pub use self::closed::{Closed, ClosedBy};
+pub use self::closed::{Closed, ClosedBy, RoundTrip};
 pub use self::control::{Control, WaitClosed};
 pub use self::error::{AcceptError, PingError, SendError, TrySendError, UpgradeFailed};
 pub use self::handshake_error::{HandshakeError, HandshakeErrorKind};
+pub use self::policies::{Offered, PolicyFactory};
+pub use self::policy::{Action, Event, SocketPolicy, SocketState};
 pub use self::receiver::Receiver;
 pub use self::sender::{SendOptions, Sender};
 #[cfg(feature = "tungstenite")]

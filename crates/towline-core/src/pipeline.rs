@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::Response;
+use http::{Extensions, Response};
 use hyper::upgrade::OnUpgrade;
 use parking_lot::Mutex;
 use towline_protocol::Limits;
@@ -26,6 +26,7 @@ use towline_protocol::handshake::Handshake;
 use crate::closed::Negotiated;
 pub use crate::driver::{Driver, EndpointFailed};
 use crate::error::{AcceptError, UpgradeFailed};
+use crate::policies::Policies;
 use crate::shared::Shared;
 use crate::upgrade::{Options, WebSocketUpgrade, is_reserved};
 
@@ -74,13 +75,19 @@ impl Offer {
         (offer, upgrade)
     }
 
+    /// Leaves the offer in the request's extensions, with the policies that layers further out have left there.
+    pub fn leave(mut upgrade: WebSocketUpgrade, extensions: &mut Extensions) {
+        upgrade.options.policies = Policies::take(extensions);
+        extensions.insert(upgrade);
+    }
+
     /// Ready when the endpoint has accepted; ask after the inner future was pending.
     pub fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<Accepted> {
         let mut state = self.slot.state.lock();
         let replaced = match mem::replace(&mut *state, State::Taken) {
-            State::Accepted { head, shared } => {
+            State::Accepted(accepted) => {
                 drop(state);
-                return Poll::Ready(self.accepted(head, shared));
+                return Poll::Ready(self.accepted(*accepted));
             }
             State::Offered(waker) => {
                 *state = State::Offered(Some(cx.waker().clone()));
@@ -101,17 +108,23 @@ impl Offer {
     pub fn answer(&self) -> Option<Accepted> {
         let mut state = self.slot.state.lock();
         let previous = mem::replace(&mut *state, State::Answered);
-        let State::Accepted { head, shared } = previous else {
+        let State::Accepted(accepted) = previous else {
             drop(state);
             return None;
         };
         *state = State::Taken;
         drop(state);
-        Some(self.accepted(head, shared))
+        Some(self.accepted(*accepted))
     }
 
-    fn accepted(&self, head: Response<()>, shared: Arc<Shared>) -> Accepted {
-        let driver = Driver::new(shared, self.on_upgrade.clone(), self.handshake_timeout);
+    fn accepted(&self, accepted: Chosen) -> Accepted {
+        let Chosen {
+            head,
+            shared,
+            policies,
+        } = accepted;
+        let on_upgrade = self.on_upgrade.clone();
+        let driver = Driver::new(shared, on_upgrade, self.handshake_timeout, policies);
         Accepted { head, driver }
     }
 }
@@ -120,14 +133,12 @@ impl Drop for Offer {
     fn drop(&mut self) {
         let mut state = self.slot.state.lock();
         let previous = match &*state {
-            State::Offered(_) | State::Accepted { .. } => {
-                mem::replace(&mut *state, State::Cancelled)
-            }
+            State::Offered(_) | State::Accepted(_) => mem::replace(&mut *state, State::Cancelled),
             State::Taken | State::Answered | State::Cancelled => return,
         };
         drop(state);
-        if let State::Accepted { shared, .. } = previous {
-            shared.upgrade_failed(UpgradeFailed::Dropped);
+        if let State::Accepted(accepted) = previous {
+            accepted.shared.upgrade_failed(UpgradeFailed::Dropped);
         }
     }
 }
@@ -143,14 +154,19 @@ pub(crate) struct Slot {
 enum State {
     /// With the waker of the layer's response future.
     Offered(Option<Waker>),
-    Accepted {
-        head: Response<()>,
-        shared: Arc<Shared>,
-    },
+    Accepted(Box<Chosen>),
     /// Accepted, and the layer knows.
     Taken,
     Answered,
     Cancelled,
+}
+
+/// What the endpoint has accepted.
+#[derive(Debug)]
+struct Chosen {
+    head: Response<()>,
+    shared: Arc<Shared>,
+    policies: Policies,
 }
 
 impl Slot {
@@ -179,17 +195,26 @@ impl Slot {
         if options.borrow {
             shared.ask_to_borrow();
         }
+        let policies = options.policies;
+        #[cfg(feature = "tungstenite")]
+        let lent = options.borrow;
+        #[cfg(not(feature = "tungstenite"))]
+        let lent = false;
         let mut state = self.state.lock();
         let waker = match &mut *state {
             State::Offered(waker) => waker.take(),
-            State::Accepted { .. } | State::Taken => return Err(AcceptError::AlreadyAccepted),
+            State::Accepted(_) | State::Taken => return Err(AcceptError::AlreadyAccepted),
             State::Answered => return Err(AcceptError::Answered),
             State::Cancelled => return Err(AcceptError::Cancelled),
         };
-        *state = State::Accepted {
+        if !lent {
+            policies.claim();
+        }
+        *state = State::Accepted(Box::new(Chosen {
             head,
             shared: Arc::clone(&shared),
-        };
+            policies,
+        }));
         drop(state);
         if let Some(waker) = waker {
             waker.wake();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use towline_protocol::Message;
 
+use crate::closed::RoundTrip;
 use crate::control::Control;
 use crate::error::{PingError, SendError, TrySendError};
 use crate::shared::Shared;
@@ -129,6 +130,12 @@ impl Sender {
             round_trip = pong => round_trip,
             error = stopped => Err(error),
         }
+    }
+
+    /// The round-trip times of the pings that the peer answered, whoever asked for them; `None` if it answered none.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<RoundTrip> {
+        self.shared.round_trip()
     }
 
     /// Whether sending is over: the socket has closed, or its Close is queued. A registry prunes by it.

@@ -8,6 +8,7 @@ mod inbox;
 #[cfg(feature = "tungstenite")]
 mod loan;
 mod pings;
+mod policy_side;
 mod wakers;
 
 mod driver_side;
@@ -31,6 +32,7 @@ pub(crate) use self::inbox::{Batch, Room, release};
 #[cfg(feature = "tungstenite")]
 pub(crate) use self::loan::{Direction, Returned};
 use self::pings::Pings;
+pub(crate) use self::policy_side::{News, SentPing};
 use self::wakers::{Wakers, Wakes};
 use crate::closed::{Closed, ClosedBy, Negotiated, Traffic};
 #[cfg(feature = "deflate")]
@@ -80,6 +82,7 @@ struct State {
     shut: bool,
     aborted: bool,
     traffic: Traffic,
+    watched: policy_side::Watched,
     wakers: Wakers,
     #[cfg(feature = "tungstenite")]
     loan: loan::Loan,
@@ -118,6 +121,7 @@ impl Shared {
             shut: false,
             aborted: false,
             traffic: Traffic::default(),
+            watched: policy_side::Watched::default(),
             wakers: Wakers::default(),
             #[cfg(feature = "tungstenite")]
             loan: loan::Loan::default(),
@@ -183,6 +187,7 @@ impl State {
     fn push(&mut self, message: &mut Message, options: SendOptions, wakes: &mut Wakes) {
         self.traffic.messages_sent += 1;
         self.traffic.bytes_sent += message.len() as u64;
+        self.watched.sent(message);
         self.wakers.wake_driver(wakes);
         #[cfg(feature = "deflate")]
         if let Some(queue) = &mut self.to_compress {
@@ -228,10 +233,24 @@ impl State {
     }
 
     fn request_close(&mut self, frame: CloseFrame, tentative: bool, wakes: &mut Wakes) {
+        self.request_close_by(ClosedBy::Endpoint, frame, tentative, wakes);
+    }
+
+    fn request_close_by(
+        &mut self,
+        by: ClosedBy,
+        frame: CloseFrame,
+        tentative: bool,
+        wakes: &mut Wakes,
+    ) {
         if self.close.requested.is_some() || self.close.queued {
             return;
         }
-        self.close.requested = Some(Request { frame, tentative });
+        self.close.requested = Some(Request {
+            frame,
+            by,
+            tentative,
+        });
         self.shut = true;
         self.wakers.wake_recv(wakes);
         self.wakers.wake_send(wakes);
@@ -260,11 +279,11 @@ impl State {
                 self.shut = true;
             }
         } else if let Some(request) = &self.close.requested {
-            let frame = request.frame.clone();
+            let (by, frame) = (request.by, request.frame.clone());
             self.push_close(Some(&frame));
             self.close.queued = true;
             let reason = frame.reason().to_owned();
-            self.close.first = Some((ClosedBy::Endpoint, frame.code(), reason));
+            self.close.first = Some((by, frame.code(), reason));
         }
     }
 
@@ -287,6 +306,7 @@ impl State {
             clean,
             traffic: self.traffic,
             duration: since.elapsed(),
+            round_trip: self.pings.round_trip(),
             negotiated,
         }
     }

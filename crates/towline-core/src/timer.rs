@@ -1,13 +1,17 @@
 //! The one timer of a socket.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A timer that exists only while something waits for it, and is re-armed only when it fires or must fire sooner.
 #[derive(Debug, Default)]
-pub(crate) struct Timer(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// Whom it wakes.
+    waker: Option<Waker>,
+}
 
 impl Timer {
     /// Ready once `deadline` has passed; never without one.
@@ -16,17 +20,26 @@ impl Timer {
         match deadline {
             Some(deadline) => self.poll_until(cx, deadline),
             None => {
-                if self.0.is_some() {
-                    self.0 = None;
+                if self.sleep.is_some() {
+                    *self = Self::default();
                 }
                 Poll::Pending
             }
         }
     }
 
+    /// Whether it is armed, for whenever it is, and will wake this task.
+    #[inline]
+    pub(crate) fn is_pending(&self, cx: &Context<'_>) -> bool {
+        let (Some(sleep), Some(waker)) = (&self.sleep, &self.waker) else {
+            return false;
+        };
+        waker.will_wake(cx.waker()) && !sleep.is_elapsed()
+    }
+
     fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let sleep = self
-            .0
+            .sleep
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);
@@ -37,6 +50,7 @@ impl Timer {
             }
             sleep.as_mut().reset(deadline);
         }
+        self.waker = Some(cx.waker().clone());
         Poll::Pending
     }
 }

@@ -26,3 +26,15 @@ pub(crate) fn endpoint_failed(error: &dyn fmt::Display) {
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }
+
+/// A policy was left in a request whose WebSocket does not know of it.
+pub(crate) fn unclaimed(policy: &'static str) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(
+        policy,
+        "WebSocket opened without a policy that a layer left for it: the policy's layer needs an upgrade layer, and an \
+         endpoint that accepts by it"
+    );
+    #[cfg(not(feature = "tracing"))]
+    let _ = policy;
+}

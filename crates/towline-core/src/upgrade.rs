@@ -18,6 +18,7 @@ use crate::closed::Closed;
 use crate::error::AcceptError;
 use crate::handshake_error::{HandshakeError, HandshakeErrorKind};
 use crate::pipeline::Slot;
+use crate::policies::{Policies, PolicyFactory};
 use crate::trace;
 use crate::websocket::WebSocket;
 
@@ -43,6 +44,7 @@ pub(crate) struct Options {
     pub(crate) limits: Limits,
     #[cfg(feature = "deflate")]
     pub(crate) compression: Option<Compression>,
+    pub(crate) policies: Policies,
     /// The endpoint speaks the protocol by itself.
     #[cfg(feature = "tungstenite")]
     pub(crate) borrow: bool,
@@ -57,6 +59,7 @@ impl WebSocketUpgrade {
             limits,
             #[cfg(feature = "deflate")]
             compression: None,
+            policies: Policies::default(),
             #[cfg(feature = "tungstenite")]
             borrow: false,
         };
@@ -173,6 +176,12 @@ impl WebSocketUpgrade {
     #[must_use]
     pub fn negotiated_compression(&self) -> Option<PerMessageDeflate> {
         self.slot.negotiate(&self.options)
+    }
+
+    /// Gives the socket a policy, in place of one of the same type that a layer left for it. Default: those of the layers.
+    pub fn policy(mut self, factory: impl Into<PolicyFactory>) -> Self {
+        self.options.policies.put(factory.into());
+        self
     }
 
     /// Accepts the handshake and waits for the connection. The low-level form of [`serve`](Self::serve).

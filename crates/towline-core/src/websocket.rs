@@ -12,7 +12,7 @@ use http::Version;
 use towline_protocol::deflate::PerMessageDeflate;
 use towline_protocol::{CloseCode, InvalidClose, Message};
 
-use crate::closed::Closed;
+use crate::closed::{Closed, RoundTrip};
 use crate::control::{Control, WaitClosed};
 use crate::error::{PingError, SendError, TrySendError};
 use crate::receiver::Receiver;
@@ -131,6 +131,12 @@ impl WebSocket {
     /// [`PingError`].
     pub fn ping(&self) -> impl Future<Output = Result<Duration, PingError>> + Send + '_ {
         self.sender.ping()
+    }
+
+    /// The round-trip times of the pings that the peer answered, whoever asked for them; `None` if it answered none.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<RoundTrip> {
+        self.sender.round_trip()
     }
 
     /// Closes the socket with `code` and `reason` behind what is queued, and waits for its end.

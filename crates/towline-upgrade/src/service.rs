@@ -83,7 +83,10 @@ impl<S, E> Upgrade<S, E> {
     }
 }
 
-#[allow(clippy::large_enum_variant, reason = "it is taken apart at once")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once, and mostly it is the large one"
+)]
 enum Judgement {
     Pass,
     Refuse(HandshakeError),
@@ -117,7 +120,7 @@ where
                 ResponseFuture::passed(self.inner.call(request))
             }
             Judgement::Offer(offer, upgrade) => {
-                request.extensions_mut().insert(upgrade);
+                Offer::leave(upgrade, request.extensions_mut());
                 ResponseFuture::offered(Offered {
                     inner: Box::pin(self.inner.call(request)),
                     offer,

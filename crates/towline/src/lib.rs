@@ -83,6 +83,8 @@ async fn main() -> std::io::Result<()> {
 //! - [`Closed`] tells how the socket ended. It is the endpoint's response, and it rides in that response's extensions for
 //!   the layers to read.
 //! - [`OriginLayer`] refuses the handshakes of foreign pages, which CORS does not.
+//! - [`KeepAliveLayer`] notices peers that vanished, and ends sockets that are idle or open for too long. A layer of your
+//!   own can act on open sockets in the same way: [`SocketPolicy`].
 //! - [`EchoService`] is the smallest endpoint there is.
 //!
 //! An endpoint may hand its socket to another task and await [`WebSocket::closed`]: the layers live until then.
@@ -94,6 +96,7 @@ async fn main() -> std::io::Result<()> {
 //! | `axum` | no | [`WebSocketUpgrade`] as an axum extractor, [`Closed`] and the errors as axum responses |
 //! | `deflate` | yes | compression by permessage-deflate (RFC 7692): `UpgradeLayer::compression`, off until it is set |
 //! | `echo` | yes | [`EchoService`] |
+//! | `keepalive` | yes | [`KeepAliveLayer`]: keep-alive, idle timeout and lifetime of sockets |
 //! | `origin` | yes | [`OriginLayer`] |
 //! | `test-util` | no | `test_util`: a tungstenite client for any stack, in memory, to test with |
 //! | `tracing` | yes | the request's span stays with the pipeline; events for what goes wrong |
@@ -108,6 +111,19 @@ pub use towline_core::*;
 #[cfg_attr(docsrs, doc(cfg(feature = "echo")))]
 #[doc(inline)]
 pub use towline_echo::EchoService;
+
+/// The keep-alive layer and what it is made of.
+#[cfg(feature = "keepalive")]
+#[cfg_attr(docsrs, doc(cfg(feature = "keepalive")))]
+pub mod keepalive {
+    #[doc(inline)]
+    pub use towline_keepalive::*;
+}
+
+#[cfg(feature = "keepalive")]
+#[cfg_attr(docsrs, doc(cfg(feature = "keepalive")))]
+#[doc(inline)]
+pub use towline_keepalive::{KeepAlive, KeepAliveLayer};
 
 /// The origin layer and what it is made of.
 #[cfg(feature = "origin")]

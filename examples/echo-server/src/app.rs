@@ -11,6 +11,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
+use towline::keepalive::KeepAlive;
 use towline::origin::{InvalidOrigin, OriginBody};
 use towline::upgrade::UpgradeBody;
 use towline::{
@@ -18,6 +19,7 @@ use towline::{
 };
 
 use crate::cli::Options;
+use crate::server::Error;
 
 /// The whole application, for requests over any version of HTTP.
 pub(crate) type App = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
@@ -25,8 +27,17 @@ pub(crate) type App = BoxCloneSyncService<Request<Incoming>, Response<Body>, Inf
 type Body = OriginBody<UpgradeBody<Full<Bytes>>>;
 
 /// The application as the options want it.
-pub(crate) fn app(options: &Options) -> Result<App, InvalidOrigin> {
+///
+/// # Errors
+///
+/// An option that there is not: an origin, or a duration of zero.
+pub(crate) fn app(options: &Options) -> Result<App, Error> {
     let site = Arc::new(Site::new(&options.path));
+    let keep_alive = KeepAlive::new()
+        .interval(options.keep_alive.0)
+        .timeout(options.keep_alive_timeout.0)
+        .idle_timeout(options.idle_timeout.0)
+        .max_lifetime(options.max_lifetime.0);
     let routes = service_fn(move |request| route(Arc::clone(&site), request));
     let upgrade = UpgradeLayer::new()
         .max_message_size(options.max_message_size)
@@ -34,6 +45,7 @@ pub(crate) fn app(options: &Options) -> Result<App, InvalidOrigin> {
     let app = ServiceBuilder::new()
         .layer(origins(options)?)
         .layer(upgrade)
+        .layer(keep_alive.layer()?)
         .service(routes);
     Ok(BoxCloneSyncService::new(app))
 }

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser};
 
+use crate::duration::{OrOff, or_off};
+
 /// What the command line asks for.
 #[derive(Debug, Parser)]
 #[command(
@@ -33,6 +35,22 @@ pub(crate) struct Options {
     /// Whether messages are compressed by permessage-deflate, for clients that offer it
     #[arg(long, value_name = "on|off", default_value = "off", value_parser = switch, action = ArgAction::Set)]
     pub(crate) compression: bool,
+
+    /// Ping a peer that is silent for this long, such as `500ms`, `30s` or `2m`; or `off`
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = or_off)]
+    pub(crate) keep_alive: OrOff,
+
+    /// Give a peer up that sends nothing for this long after a ping; or `off`
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = or_off)]
+    pub(crate) keep_alive_timeout: OrOff,
+
+    /// Close a socket over which no message has come for this long; or `off`
+    #[arg(long, value_name = "DURATION", default_value = "off", value_parser = or_off)]
+    pub(crate) idle_timeout: OrOff,
+
+    /// Close a socket that has been open for this long; or `off`
+    #[arg(long, value_name = "DURATION", default_value = "off", value_parser = or_off)]
+    pub(crate) max_lifetime: OrOff,
 }
 
 fn path(value: &str) -> Result<String, String> {
@@ -88,6 +106,8 @@ pub(crate) fn fail(error: &dyn Display) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn parse(arguments: &[&str]) -> Result<Options, String> {
@@ -104,6 +124,11 @@ mod tests {
         assert_eq!(options.max_message_size, 1024 * 1024);
         assert!(!options.compression);
         assert!(parse(&["--compression", "on"]).unwrap().compression);
+        let seconds = |seconds| OrOff(Some(Duration::from_secs(seconds)));
+        assert_eq!(options.keep_alive, seconds(30));
+        assert_eq!(options.keep_alive_timeout, seconds(20));
+        assert_eq!(options.idle_timeout, OrOff(None));
+        assert_eq!(options.max_lifetime, OrOff(None));
     }
 
     #[test]
@@ -137,6 +162,10 @@ mod tests {
             (["--max-message-size", "99999999999GiB"], "99999999999GiB"),
             (["--max-message-size", "KiB"], "KiB"),
             (["--compression", "yes"], "yes"),
+            (["--keep-alive", "0s"], "0s"),
+            (["--keep-alive-timeout", "20"], "20"),
+            (["--idle-timeout", "never"], "never"),
+            (["--max-lifetime", "2h"], "2h"),
         ] {
             let error = parse(&arguments).unwrap_err();
             let line = error.lines().next().unwrap();

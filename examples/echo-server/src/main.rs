@@ -2,6 +2,7 @@
 
 mod app;
 mod cli;
+mod duration;
 mod server;
 
 use std::process::ExitCode;

@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use towline::keepalive::InvalidKeepAlive;
 use towline::origin::InvalidOrigin;
 
 use crate::app::{App, app};
@@ -26,6 +27,19 @@ pub(crate) enum Error {
     Origin(InvalidOrigin),
     Listen(SocketAddr, io::Error),
     Serve(io::Error),
+    KeepAlive(InvalidKeepAlive),
+}
+
+impl From<InvalidOrigin> for Error {
+    fn from(error: InvalidOrigin) -> Self {
+        Self::Origin(error)
+    }
+}
+
+impl From<InvalidKeepAlive> for Error {
+    fn from(error: InvalidKeepAlive) -> Self {
+        Self::KeepAlive(error)
+    }
 }
 
 impl fmt::Display for Error {
@@ -39,6 +53,7 @@ impl fmt::Display for Error {
                 }
             }
             Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::KeepAlive(error) => error.fmt(f),
             Self::Serve(error) => write!(f, "cannot serve: {error}"),
         }
     }
@@ -46,7 +61,7 @@ impl fmt::Display for Error {
 
 /// Serves until Ctrl-C.
 pub(crate) async fn run(options: &Options) -> Result<(), Error> {
-    let app = app(options).map_err(Error::Origin)?;
+    let app = app(options)?;
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| Error::Listen(options.listen, error))?;
@@ -82,6 +97,8 @@ async fn serve(stream: TcpStream, app: App) {
         .http2()
         .enable_connect_protocol()
         .max_concurrent_streams(STREAMS)
+        // A ping behind more than this would be late at a client that reads slowly.
+        .max_send_buf_size(STREAM_WINDOW as usize)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(STREAM_WINDOW * STREAMS);
     let service = TowerToHyperService::new(app);

@@ -11,7 +11,7 @@ pub(super) struct Peer {
 }
 
 /// The raw one comes first: it is what the others of a round are compared with.
-pub(super) const PEERS: [Peer; 6] = [
+pub(super) const PEERS: [Peer; 7] = [
     Peer {
         name: "raw",
         is_raw: true,
@@ -21,6 +21,7 @@ pub(super) const PEERS: [Peer; 6] = [
     websocket("fastwebsockets"),
     websocket("tokio-websockets"),
     websocket("towline"),
+    websocket("towline-keep-alive"),
 ];
 
 pub(super) const fn websocket(name: &'static str) -> Peer {

@@ -30,6 +30,7 @@ pub(super) struct Received {
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) frame: CloseFrame,
+    pub(super) by: ClosedBy,
     /// Asked for by a handle's drop, before it is known whether the endpoint failed.
     pub(super) tentative: bool,
 }

@@ -2,14 +2,16 @@
 
 use std::mem;
 use std::task::Context;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 use towline_protocol::{CloseCode, CloseFrame, Opcode, Violation};
 
 use super::close::Received;
+use super::policy_side::SentPing;
 use super::wakers::Wakes;
-use super::{Batch, FAILED, HIGH_WATER, Phase, Room, Shared, State};
+use super::{Batch, FAILED, HIGH_WATER, Phase, Room, Shared, State, pings};
 use crate::closed::ClosedBy;
 #[cfg(feature = "deflate")]
 use crate::deflating::Deflating;
@@ -24,6 +26,8 @@ pub(crate) struct Orders {
     pub(crate) close_queued: bool,
     /// A count that moves while the endpoint takes and sends messages.
     pub(crate) activity: u64,
+    /// There is something to tell the policies.
+    pub(crate) news: bool,
 }
 
 /// What became of the bytes that were collected.
@@ -40,12 +44,14 @@ impl Shared {
     /// [`finish`](Self::finish) nobody wakes the driver.
     #[inline]
     pub(crate) fn deliver(&self, arrived: &mut Batch, cx: &mut Context<'_>) -> bool {
-        self.with(|state, wakes| {
+        let endpoint_ready = self.with(|state, wakes| {
             state.wakers.running = true;
             wakes.register(&mut state.wakers.driver, cx);
             state.take_in(arrived, wakes);
             mem::take(&mut state.wakers.endpoint_ready)
-        })
+        });
+        arrived.clear();
+        endpoint_ready
     }
 
     /// Lets the driver return if nothing changed since it last looked and, unless `reads` or `writes`, there is nothing to
@@ -108,13 +114,13 @@ impl Shared {
         });
     }
 
-    /// A pong from the peer, asked for or not.
-    pub(crate) fn pong(&self, payload: &[u8]) {
+    /// A pong from the peer, asked for or not; if it answers the newest ping, that one's number and the round-trip time.
+    pub(crate) fn pong(&self, payload: &[u8]) -> Option<(u64, Duration)> {
         self.with(|state, wakes| {
-            if state.pings.pong(payload, Instant::now) {
-                state.wakers.wake_send(wakes);
-            }
-        });
+            let answered = state.pings.pong(payload, Instant::now)?;
+            state.wakers.wake_send(wakes);
+            Some(answered)
+        })
     }
 
     /// The peer's Close. It is answered when the endpoint has seen what came before it.
@@ -155,6 +161,7 @@ impl Shared {
             state.wakers.wake_recv(wakes);
             state.wakers.wake_send(wakes);
         });
+        arrived.clear();
     }
 
     /// The endpoint failed: Close 1011, unless the socket is closing for another reason; whether it was not.
@@ -189,10 +196,8 @@ impl Shared {
     ) -> Orders {
         self.with(|state, _| {
             state.wakers.poked = false;
-            if !state.close.queued
-                && let Some(ping) = state.pings.next(Instant::now)
-            {
-                state.outbox.push_control(Opcode::Ping, &ping);
+            if state.pings.is_due() {
+                state.queue_ping();
             }
             state.queue_close(overdue);
             if writing.is_empty() && !state.outbox.is_empty() {
@@ -208,6 +213,7 @@ impl Shared {
                 abort: state.aborted,
                 close_queued: state.close.queued,
                 activity: state.traffic.messages_sent + state.inbox.taken,
+                news: state.watched.any(),
             }
         })
     }
@@ -268,6 +274,20 @@ impl Shared {
 }
 
 impl State {
+    #[cold]
+    fn queue_ping(&mut self) {
+        if self.close.queued {
+            return;
+        }
+        let Some(token) = self.pings.next(Instant::now) else {
+            return;
+        };
+        let payload = pings::payload(token);
+        self.outbox.push_control(Opcode::Ping, &payload);
+        let ahead = self.queued();
+        self.watched.ping = Some(SentPing { token, ahead });
+    }
+
     /// Leaves in `arrived` what nobody will take, to be dropped outside of the lock.
     #[inline]
     fn take_in(&mut self, arrived: &mut Batch, wakes: &mut Wakes) {

@@ -72,8 +72,20 @@ impl Batch {
         self.messages
     }
 
+    /// Drops what nobody has taken.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        if self.messages > 0 {
+            *self = Self::default();
+        }
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Message> {
+        self.first.iter().chain(&self.others)
     }
 
     /// Whether one more may be pushed to what is to go where there is this room.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
+
+use crate::closed::RoundTrip;
 
 #[derive(Debug, Default)]
 pub(super) struct Pings {
@@ -11,8 +12,10 @@ pub(super) struct Pings {
     asked: u64,
     sent: u64,
     answered: u64,
+    /// The next does not wait for the answer to the one under way.
+    supersedes: bool,
     sent_at: Option<Instant>,
-    round_trip: Duration,
+    round_trip: Option<RoundTrip>,
 }
 
 impl Pings {
@@ -22,34 +25,62 @@ impl Pings {
         self.asked
     }
 
-    /// The payload of the ping to send now, if one is due.
-    pub(super) fn next(&mut self, now: impl FnOnce() -> Instant) -> Option<Bytes> {
-        if self.asked == self.sent || self.sent != self.answered {
-            return None;
-        }
-        self.sent = self.asked;
-        self.sent_at = Some(now());
-        Some(Bytes::copy_from_slice(&self.sent.to_be_bytes()))
+    /// Asks for a ping that does not wait for the answer to another, which may never come.
+    pub(super) fn supersede(&mut self) {
+        self.ask();
+        self.supersedes = true;
     }
 
-    /// A pong; whether it answers the ping under way.
-    pub(super) fn pong(&mut self, payload: &[u8], now: impl FnOnce() -> Instant) -> bool {
+    #[inline]
+    pub(super) fn is_due(&self) -> bool {
+        self.asked != self.sent && (self.sent == self.answered || self.supersedes)
+    }
+
+    /// The number of the ping to send now, if one is due. Its payload is [`payload`] of it.
+    pub(super) fn next(&mut self, now: impl FnOnce() -> Instant) -> Option<u64> {
+        if !self.is_due() {
+            return None;
+        }
+        self.supersedes = false;
+        self.sent = self.asked;
+        self.sent_at = Some(now());
+        Some(self.sent)
+    }
+
+    /// A pong; if it answers the newest ping, that one's number and the round-trip time.
+    pub(super) fn pong(
+        &mut self,
+        payload: &[u8],
+        now: impl FnOnce() -> Instant,
+    ) -> Option<(u64, Duration)> {
         // RFC 6455, 5.5.3: "A Pong frame sent in response to a Ping frame must have identical "Application data"".
         let under_way = self.sent != self.answered;
-        if !under_way || payload != self.sent.to_be_bytes() {
-            return false;
+        if !under_way || payload != self::payload(self.sent) {
+            return None;
         }
         self.answered = self.sent;
-        if let Some(sent_at) = self.sent_at {
-            self.round_trip = now().saturating_duration_since(sent_at);
-        }
-        true
+        let last = now().saturating_duration_since(self.sent_at?);
+        self.round_trip = Some(match self.round_trip {
+            Some(before) => before.then(last),
+            None => RoundTrip::first(last),
+        });
+        Some((self.sent, last))
     }
 
     /// The round-trip time of the ping of this turn or a later one.
     pub(super) fn answered(&self, turn: u64) -> Option<Duration> {
-        (self.answered >= turn).then_some(self.round_trip)
+        let round_trip = self.round_trip.filter(|_| self.answered >= turn)?;
+        Some(round_trip.last())
     }
+
+    pub(super) fn round_trip(&self) -> Option<RoundTrip> {
+        self.round_trip
+    }
+}
+
+/// What tells the pong to this ping from others.
+pub(super) fn payload(token: u64) -> [u8; 8] {
+    token.to_be_bytes()
 }
 
 #[cfg(test)]
@@ -64,21 +95,53 @@ mod tests {
         assert_eq!(pings.next(|| start), None);
 
         let first = pings.ask();
-        let payload = pings.next(|| start).unwrap();
+        let sent = pings.next(|| start).unwrap();
         // Asked while the first is under way: both share the second.
         let (second, shared) = (pings.ask(), pings.ask());
         assert_eq!((second, shared), (first + 1, first + 1));
         assert_eq!(pings.next(|| start), None);
 
-        assert!(!pings.pong(b"unsolicited", || later));
+        assert_eq!(pings.pong(b"unsolicited", || later), None);
         assert_eq!(pings.answered(first), None);
-        assert!(pings.pong(&payload, || later));
+        assert!(pings.pong(&payload(sent), || later).is_some());
         assert_eq!(pings.answered(first), Some(Duration::from_millis(5)));
         assert_eq!(pings.answered(second), None);
-        assert!(!pings.pong(&payload, || later), "answered twice");
+        assert_eq!(pings.pong(&payload(sent), || later), None, "answered twice");
 
-        let payload = pings.next(|| later).unwrap();
-        assert!(pings.pong(&payload, || later));
+        let sent = pings.next(|| later).unwrap();
+        assert!(pings.pong(&payload(sent), || later).is_some());
         assert_eq!(pings.answered(second), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn one_that_supersedes_answers_for_the_one_before() {
+        let start = Instant::now();
+        let late = start + Duration::from_secs(50);
+        let mut pings = Pings::default();
+        let first = pings.ask();
+        let lost = pings.next(|| start).unwrap();
+        pings.supersede();
+        let sent = pings.next(|| late).unwrap();
+        assert_eq!(pings.next(|| late), None);
+
+        assert_eq!(pings.pong(&payload(lost), || late), None, "too late");
+        let answered = pings.pong(&payload(sent), || late);
+        assert_eq!(answered, Some((sent, Duration::ZERO)));
+        assert_eq!(pings.answered(first), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn round_trips_are_smoothed() {
+        let start = Instant::now();
+        let mut pings = Pings::default();
+        for (millis, smoothed) in [(80, 80), (160, 90), (90, 90), (10, 80)] {
+            pings.ask();
+            let sent = pings.next(|| start).unwrap();
+            let last = Duration::from_millis(millis);
+            assert!(pings.pong(&payload(sent), || start + last).is_some());
+            let round_trip = pings.round_trip().unwrap();
+            assert_eq!(round_trip.last(), last);
+            assert_eq!(round_trip.smoothed(), Duration::from_millis(smoothed));
+        }
     }
 }

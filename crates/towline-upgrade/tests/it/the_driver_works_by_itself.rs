@@ -196,3 +196,20 @@ async fn an_endpoint_that_never_waits_starves_nobody() {
     peer.send(PING, "still there?").await;
     peer.expect(PONG, "still there?").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_discarded_counts_once() {
+    let (mut peer, ended) = open_served(|socket: WebSocket| async move {
+        let (_sender, mut receiver) = socket.split();
+        receiver.discard().await;
+    })
+    .await;
+    // More than one round of the driver takes.
+    peer.write(frame(TEXT, "x").repeat(1000)).await;
+    peer.close(1000, "").await;
+    let closed = ended.closed().await;
+    assert_eq!(
+        (closed.messages_received(), closed.bytes_received()),
+        (1000, 1000)
+    );
+}

@@ -22,3 +22,4 @@ mod a_peer_that_never_reads_costs_little;
 mod an_idle_socket_holds_no_buffer;
 mod an_idle_socket_without_takeover_holds_no_context;
 mod every_end_gives_all_back;
+mod keep_alive_costs_an_idle_socket_little;

@@ -14,7 +14,7 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 
-use ::towline::Compression;
+use ::towline::{Compression, KeepAliveLayer};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::HttpService;
@@ -40,6 +40,8 @@ pub(crate) enum Peer {
     TowlineCompressed,
     /// hyper and yawc, for clients that offer compression
     YawcCompressed,
+    /// the same with the keep-alive layer
+    TowlineKeepAlive,
 }
 
 impl Peer {
@@ -51,9 +53,14 @@ impl Peer {
             Self::Tungstenite => accept(listener, tungstenite::serve).await,
             Self::Fastwebsockets => accept(listener, fastwebsockets::serve).await,
             Self::TokioWebsockets => accept(listener, tokio_websockets::serve).await,
-            Self::Towline => towline::serve(listener, None).await,
-            Self::TowlineCompressed => towline::serve(listener, Some(Compression::new())).await,
+            Self::Towline => towline::serve(listener, None, None).await,
+            Self::TowlineCompressed => {
+                towline::serve(listener, Some(Compression::new()), None).await
+            }
             Self::YawcCompressed => accept(listener, yawc::serve).await,
+            Self::TowlineKeepAlive => {
+                towline::serve(listener, None, Some(KeepAliveLayer::new())).await
+            }
         }
     }
 }

@@ -1,0 +1,115 @@
+//! A connection with policies: what they are told, and what they bring about.
+
+use std::task::Context;
+
+use tokio::time::Instant;
+
+use super::{Connection, Gone, Input, Output};
+use crate::shared::{Orders, Shared};
+use crate::timer::Timer;
+
+impl Connection {
+    /// Tells the policies what this round has brought, does as they say, and waits for the next deadline.
+    pub(super) fn police(
+        &mut self,
+        orders: &Orders,
+        shared: &Shared,
+        timer: &mut Timer,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Gone> {
+        let Some(policies) = &mut self.policies else {
+            return Ok(());
+        };
+        let plain = matches!((&self.input, &self.output), (Input::Frames, Output::Frames));
+        let written = self.writing.is_empty() && !self.unflushed;
+        if plain && written && !orders.news && policies.waits_for_tick() && timer.is_pending(cx) {
+            // Of a busy socket this is all there is to do for most messages.
+            return Ok(());
+        }
+        let blocked = self.writing.len().max(usize::from(self.unflushed));
+        if orders.close_queued && policies.ends() {
+            return Err(Gone);
+        }
+        if orders.news {
+            policies.note(shared.take_news());
+        }
+        let was_paused = policies.is_paused();
+        if let Some(decision) = policies.tell(blocked, orders.close_queued) {
+            shared.obey(*decision);
+        }
+        self.note_pause(was_paused);
+        let deadline = self.next_deadline();
+        if timer.poll(cx, deadline).is_pending() {
+            return Ok(());
+        }
+        self.time_is_up(shared, timer, cx)
+    }
+
+    fn time_is_up(
+        &mut self,
+        shared: &Shared,
+        timer: &mut Timer,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Gone> {
+        let own = self.deadline();
+        let theirs = self.policies_deadline();
+        let (Some(policies), Some(theirs)) = (&mut self.policies, theirs) else {
+            return Err(Gone);
+        };
+        if own.is_some_and(|own| own <= theirs) {
+            return Err(Gone);
+        }
+        let was_paused = policies.is_paused();
+        policies.note_taken(shared.taken());
+        if let Some(decision) = policies.fire(theirs.into_std()) {
+            shared.obey(*decision);
+        }
+        self.note_pause(was_paused);
+        let deadline = self.next_deadline();
+        if timer.poll(cx, deadline).is_ready() {
+            shared.go_on();
+        }
+        Ok(())
+    }
+
+    /// The round changed nothing more; whether the policies know all of it.
+    pub(super) fn policies_rest(&mut self, shared: &Shared) -> bool {
+        let full = self.room.is_none();
+        let stopped = full || self.is_paused() || !matches!(self.input, Input::Frames);
+        let Some(policies) = &mut self.policies else {
+            return true;
+        };
+        let rest = policies.rest(stopped, full);
+        if !rest {
+            policies.note_taken(shared.taken());
+        }
+        rest
+    }
+
+    /// The driver yields in the middle of its work.
+    pub(crate) fn suspend(&mut self) {
+        if let Some(policies) = &mut self.policies {
+            policies.forget_time();
+        }
+    }
+
+    /// The connection's own deadline, or one of its policies.
+    fn next_deadline(&self) -> Option<Instant> {
+        match (self.deadline(), self.policies_deadline()) {
+            (Some(own), Some(theirs)) => Some(own.min(theirs)),
+            (own, theirs) => own.or(theirs),
+        }
+    }
+
+    fn policies_deadline(&self) -> Option<Instant> {
+        let policies = self.policies.as_ref()?;
+        policies.deadline().map(Instant::from_std)
+    }
+
+    /// After a pause the transport is asked again: what woke the driver meanwhile was not read.
+    fn note_pause(&mut self, was_paused: bool) {
+        if was_paused && !self.is_paused() {
+            self.read_blocked = false;
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What makes the policies of a socket, and how it gets from a layer to the socket.
+
+mod running;
+
+use std::any::{TypeId, type_name};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use http::{Extensions, Method, Request, Response, StatusCode, Version};
+use hyper::ext::Protocol;
+use towline_protocol::handshake::{self, accepted_status};
+
+pub(crate) use self::running::{Decision, End, Running};
+use crate::policy::SocketPolicy;
+use crate::trace;
+use crate::upgrade::WebSocketUpgrade;
+
+/// Makes a [`SocketPolicy`] for each socket that opens.
+///
+/// A socket has at most one policy of a type: of several factories for it the one nearest to the endpoint counts, and
+/// the endpoint's own ([`WebSocketUpgrade::policy`]) before all.
+#[derive(Clone)]
+pub struct PolicyFactory {
+    key: TypeId,
+    name: &'static str,
+    make: Arc<Make>,
+}
+
+type Make = dyn Fn(Instant) -> Option<Box<dyn SocketPolicy>> + Send + Sync;
+
+impl PolicyFactory {
+    /// A factory of `make`, which is called with the time at which a socket opens. Where it gives `None`, that socket has
+    /// no policy of this type.
+    pub fn new<P>(make: impl Fn(Instant) -> Option<P> + Send + Sync + 'static) -> Self
+    where
+        P: SocketPolicy,
+    {
+        Self {
+            key: TypeId::of::<P>(),
+            name: type_name::<P>(),
+            make: Arc::new(move |now| Some(Box::new(make(now)?))),
+        }
+    }
+
+    /// Leaves the factory in a request on its way to the endpoint, if it attempts a WebSocket handshake. This is what a
+    /// layer does in its `call`, on whichever side of the upgrade layer it stands.
+    ///
+    /// What comes back is for the response: [`Offered::check`].
+    pub fn offer<B>(&self, request: &mut Request<B>) -> Offered {
+        let attempts = attempts_websocket(request);
+        // What else names websocket is refused, or served as something else.
+        let accepts = request.version() == Version::HTTP_11 || request.method() == Method::CONNECT;
+        let accepted = accepted_status(request.version());
+        let extensions = request.extensions_mut();
+        // An upgrade layer further out has made its offer: the list is with that.
+        let policies = match extensions.get_mut::<WebSocketUpgrade>() {
+            Some(upgrade) => &mut upgrade.options.policies,
+            None if attempts => extensions.get_or_insert_default::<Policies>(),
+            None => return Offered(None),
+        };
+        policies.put(self.clone());
+        Offered(accepts.then(|| Left {
+            name: self.name,
+            accepted,
+            claimed: policies.claimed(),
+        }))
+    }
+}
+
+impl fmt::Debug for PolicyFactory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PolicyFactory({})", self.name)
+    }
+}
+
+fn attempts_websocket<B>(request: &Request<B>) -> bool {
+    let head = handshake::Request {
+        method: request.method(),
+        uri: request.uri(),
+        version: request.version(),
+        headers: request.headers(),
+        protocol: request.extensions().get().map(Protocol::as_str),
+    };
+    head.attempts_websocket()
+}
+
+/// A factory was left in a request; whether a socket takes it is known with the response.
+#[derive(Clone, Debug)]
+#[must_use = "a policy that no socket takes should not go unnoticed"]
+pub struct Offered(Option<Left>);
+
+#[derive(Clone, Debug)]
+struct Left {
+    name: &'static str,
+    /// The status that accepts the handshake.
+    accepted: StatusCode,
+    claimed: Arc<AtomicBool>,
+}
+
+impl Offered {
+    /// Warns, once a process, when the response accepts a WebSocket that knows nothing of the policy: there is no upgrade
+    /// layer, or the endpoint speaks by another library. The response of a socket of this one passes.
+    pub fn check<B>(&self, response: &Response<B>) {
+        static WARNED: AtomicBool = AtomicBool::new(false);
+        let Some(left) = &self.0 else {
+            return;
+        };
+        if response.status() == left.accepted
+            && !left.claimed.load(Ordering::Acquire)
+            && !WARNED.swap(true, Ordering::Relaxed)
+        {
+            trace::unclaimed(left.name);
+        }
+    }
+}
+
+/// The factories on their way to a socket.
+// Boxed: mostly there are none, and an upgrade moves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Policies(Option<Box<List>>);
+
+#[derive(Clone, Debug, Default)]
+struct List {
+    factories: Vec<PolicyFactory>,
+    /// Of all copies of the list.
+    claimed: Arc<AtomicBool>,
+}
+
+impl Policies {
+    /// What layers outside of the upgrade layer have left.
+    pub(crate) fn take(extensions: &mut Extensions) -> Self {
+        extensions.remove().unwrap_or_default()
+    }
+
+    /// Adds a factory, in place of one for policies of the same type.
+    pub(crate) fn put(&mut self, factory: PolicyFactory) {
+        let factories = &mut self.0.get_or_insert_default().factories;
+        factories.retain(|other| other.key != factory.key);
+        factories.push(factory);
+    }
+
+    fn claimed(&mut self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0.get_or_insert_default().claimed)
+    }
+
+    /// A socket takes them.
+    pub(crate) fn claim(&self) {
+        if let Some(list) = &self.0 {
+            list.claimed.store(true, Ordering::Release);
+        }
+    }
+
+    /// The policies of a socket that opens now; the clock is read if there may be one.
+    fn make(&self, now: impl FnOnce() -> Instant) -> Vec<Box<dyn SocketPolicy>> {
+        let Some(list) = &self.0 else {
+            return Vec::new();
+        };
+        let now = now();
+        let made = list.factories.iter().map(|factory| (factory.make)(now));
+        made.flatten().collect()
+    }
+}

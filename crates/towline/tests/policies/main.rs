@@ -1,0 +1,15 @@
+//! Whole stacks with policies on their sockets, in memory and in virtual time.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod support;
+
+mod a_busy_endpoint_keeps_its_peer;
+mod a_peer_that_takes_nothing_is_given_up;
+mod a_policy_reaches_its_socket_from_anywhere;
+mod a_policy_that_no_socket_takes_is_named;
+mod a_slow_reader_lives;
+mod a_vanished_peer_is_noticed;
+mod policies_act_on_their_socket;
+mod sockets_end_in_time;
+mod unread_streams_harm_nobody;

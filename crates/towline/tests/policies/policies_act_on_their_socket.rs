@@ -1,0 +1,204 @@
+//! What a policy of one's own may ask for, and what it is told.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::sleep;
+use tokio_tungstenite::tungstenite::Message;
+use towline::{
+    Action, CloseCode, ClosedBy, Event, Opcode, PolicyFactory, SendError, SocketPolicy,
+    SocketState, WebSocket, WebSocketUpgrade,
+};
+
+use crate::support::{BOTH, Clock, endpoint_with, open, secs, upgrading};
+
+async fn echo(mut socket: WebSocket) -> Result<(), SendError> {
+    while let Some(message) = socket.recv().await {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+fn with<P>(
+    make: impl Fn(Instant) -> P + Clone + Send + Sync + 'static,
+) -> impl Fn(WebSocketUpgrade) -> WebSocketUpgrade + Clone + Send
+where
+    P: SocketPolicy,
+{
+    move |upgrade| {
+        let make = make.clone();
+        upgrade.policy(PolicyFactory::new(move |now| Some(make(now))))
+    }
+}
+
+/// Asks for this at its deadline.
+struct At(Instant, Action);
+
+impl SocketPolicy for At {
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.0)
+    }
+
+    fn on_deadline(&mut self, now: Instant, _: &SocketState) -> Action {
+        self.0 = now + secs(1000);
+        self.1.clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_action_is_done() {
+    for version in BOTH {
+        let at = |action: Action| with(move |now| At(now + secs(3), action.clone()));
+
+        let (app, mut ends) = endpoint_with(echo, at(Action::close(CloseCode::POLICY, "enough")));
+        let mut client = open(version, upgrading(app)).await;
+        let clock = Clock::start();
+        let close = client.next().await.unwrap().unwrap();
+        clock.assert(secs(3)..=secs(3));
+        assert!(close.to_string().contains("enough"), "{close}");
+        assert!(client.next().await.is_none());
+        let closed = ends.next().await;
+        assert_eq!(
+            (closed.by(), closed.code()),
+            (ClosedBy::Policy, CloseCode::POLICY)
+        );
+        assert!(closed.is_clean());
+
+        let (app, mut ends) = endpoint_with(echo, at(Action::Abort("enough")));
+        let mut client = open(version, upgrading(app)).await;
+        let closed = ends.next().await;
+        assert_eq!(
+            (closed.by(), closed.code()),
+            (ClosedBy::Policy, CloseCode::ABNORMAL)
+        );
+        assert_eq!(closed.reason(), "enough");
+        assert!(client.next().await.is_none_or(|message| message.is_err()));
+
+        let (app, _ends) = endpoint_with(echo, at(Action::UnsolicitedPong));
+        let mut client = open(version, upgrading(app)).await;
+        assert!(client.next().await.unwrap().unwrap().is_pong());
+
+        let (app, _ends) = endpoint_with(echo, at(Action::Ping));
+        let mut client = open(version, upgrading(app)).await;
+        assert!(client.next().await.unwrap().unwrap().is_ping());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_waits_is_told_of_the_close() {
+    for version in BOTH {
+        let close = Action::close(CloseCode::POLICY, "enough");
+        let options = with(move |now| At(now + secs(3), close.clone()));
+        let (app, mut ends) = endpoint_with(echo, options);
+        let client = open(version, upgrading(app)).await;
+        let clock = Clock::start();
+        // The peer does not answer: it has as long as after an endpoint's close.
+        let closed = ends.next().await;
+        clock.assert(secs(13)..=secs(13));
+        assert!(!closed.is_clean());
+        drop(client);
+    }
+}
+
+/// Reads nothing for a second after each message.
+struct OneASecond;
+
+impl SocketPolicy for OneASecond {
+    fn on_event(&mut self, now: Instant, event: Event, _: &SocketState) -> Action {
+        match event {
+            Event::MessageReceived { .. } => Action::PauseReading(now + secs(1)),
+            _ => Action::None,
+        }
+    }
+
+    fn watches_messages(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_is_paused_and_goes_on() {
+    for version in BOTH {
+        let (app, mut ends) = endpoint_with(echo, with(|_| OneASecond));
+        let mut client = open(version, upgrading(app)).await;
+        let clock = Clock::start();
+        for second in 0..5 {
+            client.send(Message::text("one")).await.unwrap();
+            assert!(client.next().await.unwrap().unwrap().is_text());
+            clock.assert(secs(second)..=secs(second));
+        }
+        // What waits unread is read when the socket closes.
+        client.close(None).await.unwrap();
+        assert!(client.next().await.unwrap().unwrap().is_close());
+        clock.assert(secs(5)..=secs(5));
+        assert!(ends.next().await.is_clean());
+    }
+}
+
+/// Writes down what it is told.
+struct Recorder(Arc<Mutex<Vec<Event>>>);
+
+impl SocketPolicy for Recorder {
+    fn on_event(&mut self, _: Instant, event: Event, _: &SocketState) -> Action {
+        self.0.lock().unwrap().push(event);
+        match event {
+            Event::Poked => Action::Ping,
+            _ => Action::None,
+        }
+    }
+
+    fn watches_messages(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_told_what_happens() {
+    async fn poke_and_echo(socket: WebSocket) -> Result<(), SendError> {
+        socket.control().poke();
+        echo(socket).await
+    }
+    for version in BOTH {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let recorder = Arc::clone(&told);
+        let options = with(move |_| Recorder(Arc::clone(&recorder)));
+        let (app, mut ends) = endpoint_with(poke_and_echo, options);
+        let mut client = open(version, upgrading(app)).await;
+        assert!(client.next().await.unwrap().unwrap().is_ping());
+        sleep(secs(2)).await;
+        client.flush().await.unwrap();
+        sleep(secs(1)).await;
+        client.send(Message::text("hello")).await.unwrap();
+        assert!(client.next().await.unwrap().unwrap().is_text());
+        client.close(None).await.unwrap();
+        while client.next().await.is_some() {}
+        ends.next().await;
+
+        let told = told.lock().unwrap();
+        let others: Vec<_> = told
+            .iter()
+            .filter(|event| !matches!(event, Event::Transferred { .. }))
+            .collect();
+        let (opcode, len) = (Opcode::Text, 5);
+        let token = 1;
+        let round_trip = secs(2);
+        let [poked, sent, pong, received, echoed, rest @ ..] = &others[..] else {
+            panic!("{others:?}");
+        };
+        assert_eq!(**poked, Event::Poked);
+        assert_eq!(**sent, Event::PingSent { token });
+        assert_eq!(**pong, Event::Pong { token, round_trip });
+        assert_eq!(**received, Event::MessageReceived { opcode, len });
+        assert_eq!(**echoed, Event::MessageSent { opcode, len });
+        assert_eq!(rest.last(), Some(&&Event::CloseQueued));
+        // An unmasked frame is 4 bytes shorter than the peer's.
+        let transferred = told.iter().filter_map(|event| match event {
+            Event::Transferred { received, written } => Some((received, written)),
+            _ => None,
+        });
+        let (received, written) =
+            transferred.fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1));
+        assert_eq!((received, written), (14 + 11 + 6, 10 + 7 + 2));
+    }
+}

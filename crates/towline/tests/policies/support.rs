@@ -1,0 +1,239 @@
+//! A server in memory whose connections a test may slow down, and clients over it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use http_body_util::{Empty, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::time::{Instant, sleep};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tower::util::BoxCloneService;
+use tower::{Layer, ServiceExt, service_fn};
+use towline::keepalive::KeepAlive;
+use towline::test_util::{self, Client};
+use towline::{Closed, Outcome, UpgradeLayer, WebSocket, WebSocketUpgrade};
+
+pub(crate) const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
+
+pub(crate) const MIB: usize = 1024 * 1024;
+
+/// What one stream over HTTP/2 may send ahead, and how many there are on a connection.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const STREAMS: u32 = 200;
+
+pub(crate) type App = BoxCloneService<Request<Incoming>, Response<Full<Bytes>>, Infallible>;
+
+/// Serves sockets by `endpoint`, and tells how they end.
+pub(crate) fn endpoint<E, F>(endpoint: E) -> (App, Ends)
+where
+    E: Fn(WebSocket) -> F + Clone + Send + 'static,
+    F: Future<Output: Outcome> + Send + 'static,
+{
+    endpoint_with(endpoint, |upgrade| upgrade)
+}
+
+/// The same with accept options.
+pub(crate) fn endpoint_with<E, F>(
+    endpoint: E,
+    options: impl Fn(WebSocketUpgrade) -> WebSocketUpgrade + Clone + Send + 'static,
+) -> (App, Ends)
+where
+    E: Fn(WebSocket) -> F + Clone + Send + 'static,
+    F: Future<Output: Outcome> + Send + 'static,
+{
+    let (ended, ends) = mpsc::unbounded_channel();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (endpoint, options, ended) = (endpoint.clone(), options.clone(), ended.clone());
+        async move {
+            let upgrade = WebSocketUpgrade::of(&request).unwrap();
+            drop(request);
+            let endpoint = move |socket: WebSocket| {
+                // Also of an endpoint that never returns.
+                let closed = socket.closed();
+                tokio::spawn(async move {
+                    let _ = ended.send(closed.await);
+                });
+                endpoint(socket)
+            };
+            let closed = options(upgrade).serve(endpoint).await.unwrap();
+            Ok(closed.into())
+        }
+    });
+    (BoxCloneService::new(service), Ends(ends))
+}
+
+/// How sockets ended.
+pub(crate) struct Ends(UnboundedReceiver<Closed>);
+
+impl Ends {
+    pub(crate) async fn next(&mut self) -> Closed {
+        self.0.recv().await.unwrap()
+    }
+
+    /// No socket has ended.
+    #[track_caller]
+    pub(crate) fn assert_none(&mut self) {
+        if let Ok(closed) = self.0.try_recv() {
+            panic!("{closed} after {:?}", closed.duration());
+        }
+    }
+}
+
+/// A stack of the upgrade layer and, inside of it, keep-alive.
+pub(crate) fn stack(keep_alive: KeepAlive, app: App) -> App {
+    upgrading(keep_alive.layer().unwrap().layer(app))
+}
+
+/// The upgrade layer around `app`.
+pub(crate) fn upgrading<S, F>(app: S) -> App
+where
+    S: tower::Service<
+            Request<Incoming>,
+            Response = Response<Full<Bytes>>,
+            Error = Infallible,
+            Future = F,
+        >,
+    S: Clone + Send + 'static,
+    F: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+{
+    let service = UpgradeLayer::new().layer(app);
+    BoxCloneService::new(
+        service.map_response(|response| response.map(|body| body.into_inner().unwrap_or_default())),
+    )
+}
+
+/// A connection to `app`: what a client sends and receives goes through `link`.
+pub(crate) struct Connection {
+    version: Version,
+    http1: Option<DuplexStream>,
+    http2: Option<http2::SendRequest<Empty<Bytes>>>,
+}
+
+impl Connection {
+    /// One over which bytes go as fast as they are read.
+    pub(crate) async fn open(version: Version, app: App) -> Self {
+        let (client, server) = duplex(64 * 1024);
+        serve(server, app);
+        Self::over(version, client).await
+    }
+
+    /// One over which the client gets so many bytes a second. What is on the way is little, as with `TCP_NOTSENT_LOWAT`.
+    pub(crate) async fn open_slow(version: Version, app: App, bytes: usize) -> Self {
+        let (client, mut far) = duplex(1024);
+        let (near, server) = duplex(16 * 1024);
+        serve(server, app);
+        let (mut from_server, mut to_server) = tokio::io::split(near);
+        tokio::spawn(async move {
+            let (mut from_client, mut to_client) = tokio::io::split(&mut far);
+            let slow = async {
+                let mut buffer = vec![0; bytes / 10];
+                loop {
+                    match from_server.read(&mut buffer).await {
+                        Ok(0) | Err(_) => break,
+                        Ok(read) => {
+                            if to_client.write_all(&buffer[..read]).await.is_err() {
+                                break;
+                            }
+                        }
+                    }
+                    sleep(Duration::from_millis(100)).await;
+                }
+            };
+            let fast = tokio::io::copy(&mut from_client, &mut to_server);
+            tokio::select! {
+                () = slow => {}
+                _ = fast => {}
+            }
+        });
+        Self::over(version, client).await
+    }
+
+    async fn over(version: Version, io: DuplexStream) -> Self {
+        let (http1, http2) = if version == Version::HTTP_2 {
+            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+                .handshake(TokioIo::new(io))
+                .await
+                .unwrap();
+            tokio::spawn(connection);
+            (None, Some(sender))
+        } else {
+            (Some(io), None)
+        };
+        Self {
+            version,
+            http1,
+            http2,
+        }
+    }
+
+    /// Opens a socket; over HTTP/1.1 one, over HTTP/2 any number.
+    pub(crate) async fn socket(&mut self) -> Client {
+        let mut response = if let Some(sender) = &mut self.http2 {
+            let request = test_util::http2("/").map(|()| Empty::new());
+            sender.send_request(request).await.unwrap()
+        } else {
+            let io = TokioIo::new(self.http1.take().unwrap());
+            let (mut sender, connection) = http1::handshake(io).await.unwrap();
+            tokio::spawn(connection.with_upgrades());
+            let request = test_util::http1("/").map(|()| Empty::<Bytes>::new());
+            sender.send_request(request).await.unwrap()
+        };
+        assert_eq!(response.version(), self.version);
+        let io = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
+        WebSocketStream::from_raw_socket(io, Role::Client, None).await
+    }
+}
+
+/// A client of `app` on a connection of its own.
+pub(crate) async fn open(version: Version, app: App) -> Client {
+    Connection::open(version, app).await.socket().await
+}
+
+fn serve(io: DuplexStream, app: App) {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http2()
+        .enable_connect_protocol()
+        .max_send_buf_size(STREAM_WINDOW as usize)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(STREAM_WINDOW * STREAMS);
+    tokio::spawn(async move {
+        let service = TowerToHyperService::new(app);
+        // A connection that breaks is seen at the client's end.
+        let _ = builder
+            .serve_connection_with_upgrades(TokioIo::new(io), service)
+            .await;
+    });
+}
+
+/// The clock of a test.
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// As much time has passed, to the timer's precision.
+    #[track_caller]
+    pub(crate) fn assert(&self, expected: RangeInclusive<Duration>) {
+        let elapsed = self.0.elapsed();
+        let late = *expected.end() + Duration::from_millis(20);
+        assert!((*expected.start()..=late).contains(&elapsed), "{elapsed:?}");
+    }
+}
+
+pub(crate) const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
