@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn everything_is_measured_unless_some_is_chosen() {
         let all = parse("").unwrap();
-        assert_eq!((all.scenarios.len(), all.peers.len()), (7, 6));
+        assert_eq!((all.scenarios.len(), all.peers.len()), (7, 7));
         assert_eq!(parse("--instructions").unwrap().scenarios.len(), 4);
 
         let some = parse("--only 50x16Bx16 --only idle --peer towline --rounds 1").unwrap();
