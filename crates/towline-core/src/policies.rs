@@ -162,3 +162,49 @@ impl Policies {
         made.flatten().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+    struct Other;
+
+    impl SocketPolicy for Nothing {}
+    impl SocketPolicy for Other {}
+
+    fn offer<P: SocketPolicy>(request: &mut Request<()>, make: fn() -> Option<P>) {
+        let offered = PolicyFactory::new(move |_| make()).offer(request);
+        drop(offered);
+    }
+
+    fn made(request: &mut Request<()>) -> usize {
+        Policies::take(request.extensions_mut())
+            .make(Instant::now)
+            .len()
+    }
+
+    #[test]
+    fn only_an_attempt_at_a_handshake_gets_them() {
+        let mut request = Request::new(());
+        offer(&mut request, || Some(Nothing));
+        assert!(request.extensions().is_empty());
+
+        let (name, value) = ("upgrade", "websocket");
+        let mut request = Request::builder().header(name, value).body(()).unwrap();
+        offer(&mut request, || Some(Nothing));
+        assert_eq!(made(&mut request), 1);
+    }
+
+    #[test]
+    fn the_innermost_of_a_type_counts() {
+        let mut request = Request::builder()
+            .header("upgrade", "websocket")
+            .body(())
+            .unwrap();
+        offer(&mut request, || Some(Nothing));
+        offer(&mut request, || Some(Other));
+        offer(&mut request, || None::<Nothing>);
+        assert_eq!(made(&mut request), 1);
+    }
+}

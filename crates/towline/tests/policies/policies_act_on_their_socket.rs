@@ -202,3 +202,43 @@ async fn it_is_told_what_happens() {
         assert_eq!((received, written), (14 + 11 + 6, 10 + 7 + 2));
     }
 }
+
+/// A second policy beside [`At`].
+struct Also(At);
+
+impl SocketPolicy for Also {
+    fn deadline(&self) -> Option<Instant> {
+        self.0.deadline()
+    }
+
+    fn on_deadline(&mut self, now: Instant, state: &SocketState) -> Action {
+        self.0.on_deadline(now, state)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_the_strongest_is_done() {
+    let close = || Action::close(CloseCode::POLICY, "closed");
+    let end = || Action::end(CloseCode::POLICY, "ended");
+    for (weak, strong, reason, lasts) in [
+        (Action::Ping, close(), "closed", 13),
+        (close(), end(), "ended", 3),
+        (end(), Action::Abort("aborted"), "aborted", 3),
+    ] {
+        for (first, second) in [(weak.clone(), strong.clone()), (strong, weak)] {
+            let options = move |upgrade: WebSocketUpgrade| {
+                let (first, second) = (first.clone(), second.clone());
+                let at = |now: Instant, action: &Action| Some(At(now + secs(3), action.clone()));
+                upgrade
+                    .policy(PolicyFactory::new(move |now| at(now, &first)))
+                    .policy(PolicyFactory::new(move |now| at(now, &second).map(Also)))
+            };
+            let (app, mut ends) = endpoint_with(echo, options);
+            // It answers nothing.
+            let _client = open(BOTH[0], upgrading(app)).await;
+            let clock = Clock::start();
+            assert_eq!(ends.next().await.reason(), reason);
+            clock.assert(secs(lasts)..=secs(lasts));
+        }
+    }
+}
