@@ -33,11 +33,9 @@ impl Connection {
         if orders.news {
             policies.note(shared.take_news());
         }
-        let was_paused = policies.is_paused();
         if let Some(decision) = policies.tell(blocked, orders.close_queued) {
             shared.obey(*decision);
         }
-        self.note_pause(was_paused);
         let deadline = self.next_deadline();
         if timer.poll(cx, deadline).is_pending() {
             return Ok(());
@@ -59,12 +57,10 @@ impl Connection {
         if own.is_some_and(|own| own <= theirs) {
             return Err(Gone);
         }
-        let was_paused = policies.is_paused();
         policies.note_taken(shared.taken());
         if let Some(decision) = policies.fire(theirs.into_std()) {
             shared.obey(*decision);
         }
-        self.note_pause(was_paused);
         let deadline = self.next_deadline();
         if timer.poll(cx, deadline).is_ready() {
             shared.go_on();
@@ -73,6 +69,9 @@ impl Connection {
     }
 
     /// The round changed nothing more; whether the policies know all of it.
+    ///
+    /// Behind a pause they do not, and in the round that follows the transport is asked again: what woke the driver
+    /// meanwhile was not read.
     pub(super) fn policies_rest(&mut self, shared: &Shared) -> bool {
         let full = self.room.is_none();
         let stopped = full || self.is_paused() || !matches!(self.input, Input::Frames);
@@ -104,12 +103,5 @@ impl Connection {
     fn policies_deadline(&self) -> Option<Instant> {
         let policies = self.policies.as_ref()?;
         policies.deadline().map(Instant::from_std)
-    }
-
-    /// After a pause the transport is asked again: what woke the driver meanwhile was not read.
-    fn note_pause(&mut self, was_paused: bool) {
-        if was_paused && !self.is_paused() {
-            self.read_blocked = false;
-        }
     }
 }
