@@ -15,13 +15,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::{Extensions, Response};
+use http::{Extensions, Request, Response};
+use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use parking_lot::Mutex;
 use towline_protocol::Limits;
 #[cfg(feature = "deflate")]
 use towline_protocol::deflate::PerMessageDeflate;
-use towline_protocol::handshake::Handshake;
+use towline_protocol::handshake::{self, Handshake};
 
 use crate::closed::Negotiated;
 pub use crate::driver::{Driver, EndpointFailed};
@@ -29,6 +30,17 @@ use crate::error::{AcceptError, UpgradeFailed};
 use crate::policies::Policies;
 use crate::shared::Shared;
 use crate::upgrade::{Options, WebSocketUpgrade, is_reserved};
+
+/// The head of `request`, with the `:protocol` that hyper leaves in its extensions.
+pub fn head<B>(request: &Request<B>) -> handshake::Request<'_> {
+    handshake::Request {
+        method: request.method(),
+        uri: request.uri(),
+        version: request.version(),
+        headers: request.headers(),
+        protocol: request.extensions().get().map(Protocol::as_str),
+    }
+}
 
 /// The layer's side of a handshake that is offered to an endpoint.
 ///
@@ -178,7 +190,11 @@ impl Slot {
     pub(crate) fn accept(&self, options: Options) -> Result<Arc<Shared>, AcceptError> {
         #[cfg(feature = "deflate")]
         let compression = self.negotiate(&options);
-        let head = self.head(&options)?;
+        let head = self.head(
+            &options,
+            #[cfg(feature = "deflate")]
+            compression,
+        )?;
         let negotiated = Negotiated {
             version: self.handshake.version(),
             protocol: options.protocol,
@@ -233,7 +249,11 @@ impl Slot {
         self.handshake.negotiate(options.compression.as_ref()?)
     }
 
-    fn head(&self, options: &Options) -> Result<Response<()>, AcceptError> {
+    fn head(
+        &self,
+        options: &Options,
+        #[cfg(feature = "deflate")] compression: Option<PerMessageDeflate>,
+    ) -> Result<Response<()>, AcceptError> {
         if options.require_protocol && options.protocol.is_none() {
             return Err(AcceptError::NoCommonProtocol);
         }
@@ -242,7 +262,7 @@ impl Slot {
         }
         let protocol = options.protocol.as_deref();
         #[cfg(feature = "deflate")]
-        let mut head = match self.negotiate(options) {
+        let mut head = match compression {
             Some(agreed) => self.handshake.accept_compressed(protocol, agreed)?,
             None => self.handshake.accept(protocol)?,
         };

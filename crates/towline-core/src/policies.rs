@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::{Extensions, Method, Request, Response, StatusCode, Version};
-use hyper::ext::Protocol;
-use towline_protocol::handshake::{self, accepted_status};
+use towline_protocol::handshake::accepted_status;
 
 pub(crate) use self::running::{Decision, End, Running};
+use crate::pipeline;
 use crate::policy::SocketPolicy;
 use crate::trace;
 use crate::upgrade::WebSocketUpgrade;
@@ -49,7 +49,7 @@ impl PolicyFactory {
     ///
     /// What comes back is for the response: [`Offered::check`].
     pub fn offer<B>(&self, request: &mut Request<B>) -> Offered {
-        let attempts = attempts_websocket(request);
+        let attempts = pipeline::head(request).attempts_websocket();
         // What else names websocket is refused, or served as something else.
         let accepts = request.version() == Version::HTTP_11 || request.method() == Method::CONNECT;
         let accepted = accepted_status(request.version());
@@ -73,17 +73,6 @@ impl fmt::Debug for PolicyFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PolicyFactory({})", self.name)
     }
-}
-
-fn attempts_websocket<B>(request: &Request<B>) -> bool {
-    let head = handshake::Request {
-        method: request.method(),
-        uri: request.uri(),
-        version: request.version(),
-        headers: request.headers(),
-        protocol: request.extensions().get().map(Protocol::as_str),
-    };
-    head.attempts_websocket()
 }
 
 /// A factory was left in a request; whether a socket takes it is known with the response.

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Version};
-use hyper::ext::Protocol;
 use towline_protocol::Limits;
 #[cfg(feature = "deflate")]
 use towline_protocol::deflate::{Compression, PerMessageDeflate};
@@ -17,7 +16,7 @@ use towline_protocol::handshake::{self, InvalidHandshake};
 use crate::closed::Closed;
 use crate::error::AcceptError;
 use crate::handshake_error::{HandshakeError, HandshakeErrorKind};
-use crate::pipeline::Slot;
+use crate::pipeline::{self, Slot};
 use crate::policies::{Policies, PolicyFactory};
 use crate::trace;
 use crate::websocket::WebSocket;
@@ -73,16 +72,7 @@ impl WebSocketUpgrade {
     /// [`HandshakeError`], which is the response to give, when the request attempts no handshake, a bad one, or a good
     /// one without an upgrade layer around the endpoint.
     pub fn of<B>(request: &Request<B>) -> Result<Self, HandshakeError> {
-        Self::find(
-            request.extensions(),
-            handshake::Request {
-                method: request.method(),
-                uri: request.uri(),
-                version: request.version(),
-                headers: request.headers(),
-                protocol: request.extensions().get().map(Protocol::as_str),
-            },
-        )
+        Self::find(request.extensions(), pipeline::head(request))
     }
 
     pub(crate) fn find(

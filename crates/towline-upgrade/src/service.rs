@@ -3,12 +3,10 @@
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use hyper::ext::Protocol;
 use hyper::rt::Executor;
 use hyper::upgrade::OnUpgrade;
 use tower_service::Service;
-use towline_core::handshake;
-use towline_core::pipeline::Offer;
+use towline_core::pipeline::{self, Offer};
 use towline_core::{HandshakeError, HandshakeErrorKind, WebSocketUpgrade};
 
 use crate::body::UpgradeBody;
@@ -52,13 +50,7 @@ impl<S, E> Upgrade<S, E> {
     /// What the layer leaves in the extensions of `request` and keeps of it.
     fn judge<B>(&self, request: &Request<B>) -> Judgement {
         let extensions = request.extensions();
-        let head = handshake::Request {
-            method: request.method(),
-            uri: request.uri(),
-            version: request.version(),
-            headers: request.headers(),
-            protocol: extensions.get().map(Protocol::as_str),
-        };
+        let head = pipeline::head(request);
         if !head.attempts_websocket() || is_judged(extensions) {
             return Judgement::Pass;
         }

@@ -168,9 +168,7 @@ impl Running {
         let now = self.now();
         let mut asked = Asked::default();
         if let Some(event) = transfer {
-            for policy in &mut self.policies {
-                asked.add(policy.on_event(now, event, &self.state));
-            }
+            self.tell_all(now, event, &mut asked);
             self.tick = Some(self.next_tick(now));
         }
         if self.log.is_empty() && asked.0.is_none() {
@@ -187,9 +185,7 @@ impl Running {
     ) -> Option<Box<Decision>> {
         let log = mem::take(&mut self.log);
         for &event in &log {
-            for policy in &mut self.policies {
-                asked.add(policy.on_event(now, event, &self.state));
-            }
+            self.tell_all(now, event, &mut asked);
         }
         if close_queued {
             self.policies = Box::default();
@@ -197,6 +193,12 @@ impl Running {
             self.tick = None;
         }
         self.settle(asked)
+    }
+
+    fn tell_all(&mut self, now: Instant, event: Event, asked: &mut Asked) {
+        for policy in &mut self.policies {
+            asked.add(policy.on_event(now, event, &self.state));
+        }
     }
 
     /// When the timer is to fire.
@@ -228,9 +230,7 @@ impl Running {
         self.tick = None;
         if received + written > 0 {
             let event = Event::Transferred { received, written };
-            for policy in &mut self.policies {
-                asked.add(policy.on_event(now, event, &self.state));
-            }
+            self.tell_all(now, event, &mut asked);
         }
         for policy in &mut self.policies {
             if policy.deadline().is_some_and(|deadline| deadline <= now) {

@@ -3,15 +3,11 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use towline_protocol::Message;
+use towline_protocol::{Decoder, Message};
 
 /// Bounds of what is decoded and not yet taken. One message may exceed the first in an empty inbox.
 const BYTES: usize = 64 * 1024;
 const MESSAGES: usize = 64;
-
-/// What a decoder gives at most at once of small messages.
-const SMALL_BYTES: usize = 1024;
-const SMALL_MESSAGES: usize = 16;
 
 /// A batch is handed to the receiver at once if no more than this is behind its first message.
 const LENT_BYTES: usize = 4 * 1024;
@@ -97,7 +93,8 @@ impl Batch {
     /// Whether as many more small ones may be pushed as come at once.
     #[inline]
     pub(crate) fn fits_small(&self, room: Room) -> bool {
-        self.bytes + SMALL_BYTES <= room.bytes && self.messages + SMALL_MESSAGES <= room.messages
+        self.bytes + Decoder::SMALL_BYTES <= room.bytes
+            && self.messages + Decoder::SMALL_MESSAGES <= room.messages
     }
 }
 

@@ -10,10 +10,6 @@ use crate::mask::Mask;
 use crate::message::Message;
 use crate::utf8;
 
-/// The most messages and bytes, those of their headers included, that are taken at once.
-const MESSAGES: usize = 16;
-const BYTES: usize = 1024;
-
 /// A masked header with a length of 7 bits.
 const HEADER: usize = 6;
 
@@ -34,6 +30,11 @@ impl Found {
 }
 
 impl Decoder {
+    /// The most messages that [`decode_small`](Self::decode_small) takes at once ...
+    pub const SMALL_MESSAGES: usize = 16;
+    /// ... and the most bytes, those of their headers included.
+    pub const SMALL_BYTES: usize = 1024;
+
     /// Consumes messages of up to 125 bytes, unfragmented and arrived entirely, from the front of `input`, up to 16 of
     /// them and 1 KiB at once; how many bytes they were.
     ///
@@ -44,7 +45,7 @@ impl Decoder {
         if !self.is_between_messages() {
             return 0;
         }
-        let mut found = [Found::default(); MESSAGES];
+        let mut found = [Found::default(); Self::SMALL_MESSAGES];
         let mut count = 0;
         let mut end = 0;
         for slot in &mut found {
@@ -88,7 +89,7 @@ impl Decoder {
         // Without a mask this is 128 or more.
         let len = *second ^ MASKED;
         let end = start + HEADER + usize::from(len);
-        if len >= self.small_end || end > BYTES {
+        if len >= self.small_end || end > Self::SMALL_BYTES {
             return None;
         }
         let payload = rest.get_mut(..usize::from(len))?;
@@ -164,11 +165,14 @@ mod tests {
 
     #[test]
     fn no_more_is_taken_at_once_than_is_said() {
-        let mut small = masked(Opcode::Binary, b"x").repeat(MESSAGES + 1);
-        assert_eq!(take(&mut server(), &mut small).0.len(), MESSAGES);
+        let mut small = masked(Opcode::Binary, b"x").repeat(Decoder::SMALL_MESSAGES + 1);
+        assert_eq!(
+            take(&mut server(), &mut small).0.len(),
+            Decoder::SMALL_MESSAGES
+        );
 
         let large = masked(Opcode::Binary, &[1; 125]);
-        let mut large = large.repeat(MESSAGES);
+        let mut large = large.repeat(Decoder::SMALL_MESSAGES);
         let (messages, taken) = take(&mut server(), &mut large);
         assert_eq!((messages.len(), taken), (7, 7 * (HEADER + 125)));
     }

@@ -1,38 +1,17 @@
 //! A client that goes away before the endpoint accepts takes the endpoint's future with it.
 
-use std::convert::Infallible;
-use std::future::pending;
-
-use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Request, Response};
-use http_body_util::Full;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tower::{ServiceBuilder, service_fn};
-use towline::{UpgradeLayer, WebSocketUpgrade};
 
-use crate::support::{EVERYWHERE, Guard, Http, NoBody, app, extended_connect, next, serve};
+use crate::support::{EVERYWHERE, Http, extended_connect, next, serve, undecided};
 
 #[tokio::test]
 async fn everywhere() {
     for (server, http) in EVERYWHERE {
         let (log, mut events) = mpsc::unbounded_channel();
-        let endpoint = service_fn(move |request: Request<NoBody>| {
-            let guard = Guard(log.clone(), "dropped");
-            log.send("called").unwrap();
-            async move {
-                let _guard = guard;
-                let _upgrade = WebSocketUpgrade::of(&request).unwrap();
-                pending::<()>().await;
-                Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-            }
-        });
-        let stack = ServiceBuilder::new()
-            .layer(UpgradeLayer::new())
-            .service(endpoint);
-        let address = serve(server, http, app(stack)).await;
+        let address = serve(server, http, undecided(log)).await;
 
         match http {
             Http::One => {

@@ -1,7 +1,6 @@
 //! RST_STREAM in every state of a socket ends that socket's endpoint, and no other of the connection.
 
 use std::convert::Infallible;
-use std::future::pending;
 
 use bytes::Bytes;
 use h2::Reason;
@@ -12,7 +11,7 @@ use tower::{ServiceBuilder, service_fn};
 use towline::{ClosedBy, UpgradeLayer, WebSocket, WebSocketUpgrade};
 
 use crate::streams::{Connection, Stream};
-use crate::support::{App, Guard, Http, NoBody, Server, app, next, serve};
+use crate::support::{App, Http, NoBody, Server, app, next, serve, undecided};
 use crate::wire::{CLOSE, PING, PONG, TEXT, close_body, frame};
 
 const REASONS: [Reason; 4] = [
@@ -111,18 +110,7 @@ async fn in_every_state() {
 async fn before_the_endpoint_accepts() {
     for server in [Server::Hyper, Server::Axum] {
         let (log, mut events) = mpsc::unbounded_channel();
-        let endpoint = service_fn(move |request: Request<NoBody>| {
-            let guard = Guard(log.clone(), "dropped");
-            log.send("called").unwrap();
-            async move {
-                let _guard = guard;
-                let _upgrade = WebSocketUpgrade::of(&request).unwrap();
-                pending::<()>().await;
-                Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-            }
-        });
-        let layers = ServiceBuilder::new().layer(UpgradeLayer::new());
-        let address = serve(server, Http::Two, app(layers.service(endpoint))).await;
+        let address = serve(server, Http::Two, undecided(log)).await;
         let mut connection = Connection::open(address).await;
         for reason in REASONS {
             let (_response, mut stream) = connection.request().await;

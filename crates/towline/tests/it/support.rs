@@ -1,6 +1,7 @@
 //! Servers on port 0 and clients for them.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::{Method, Request, Response, Version};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body, Incoming};
 use hyper::ext::Protocol;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -16,16 +17,16 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tower::util::BoxCloneSyncService;
-use tower::{ServiceExt, service_fn};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_service::Service;
-use towline::WebSocketUpgrade;
+use towline::{UpgradeLayer, WebSocketUpgrade};
 
 /// Longer than anything takes: what runs into it hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
@@ -249,6 +250,26 @@ impl Client {
         assert_eq!(self.closed().await, Some(1000));
     }
 
+    /// Sends `count` messages of 70 kB, which come back, and starts to read only `late`.
+    pub(crate) async fn read_late(self, count: usize, late: Duration) {
+        const SIZE: usize = 70_000;
+
+        let (mut sink, mut stream) = self.socket.split();
+        let sending = tokio::spawn(async move {
+            for index in 0..count {
+                let payload = vec![index as u8; SIZE];
+                sink.send(Message::binary(payload)).await.unwrap();
+            }
+            sink
+        });
+        sleep(late).await;
+        for index in 0..count {
+            let message = within(stream.next()).await.unwrap().unwrap();
+            assert_eq!(message.into_data(), vec![index as u8; SIZE]);
+        }
+        drop(within(sending).await.unwrap());
+    }
+
     /// Reads to the end of the connection; the code of the Close on the way.
     pub(crate) async fn closed(&mut self) -> Option<u16> {
         let mut code = None;
@@ -272,6 +293,21 @@ impl Client {
 /// `future`, unless it hangs.
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     timeout(LONG, future).await.expect("this hangs")
+}
+
+/// An endpoint that has the offer of a socket and never decides; it logs `called`, and `dropped`.
+pub(crate) fn undecided(log: mpsc::UnboundedSender<&'static str>) -> App {
+    let endpoint = service_fn(move |request: Request<NoBody>| {
+        let guard = Guard(log.clone(), "dropped");
+        log.send("called").unwrap();
+        async move {
+            let _guard = guard;
+            let _upgrade = WebSocketUpgrade::of(&request).unwrap();
+            pending::<()>().await;
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        }
+    });
+    app(UpgradeLayer::new().layer(endpoint))
 }
 
 /// The next thing that a server tells its test.
