@@ -2,7 +2,7 @@
 
 mod policed;
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,15 +10,14 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use hyper::upgrade::Upgraded;
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 use towline_protocol::{Decoded, Decoder, Event};
 
 #[cfg(feature = "deflate")]
 use crate::deflating::Deflating;
-use crate::io::Io;
-use crate::outbox::{MAX_SLICES, Outbox};
+use crate::io::{Io, Read};
+use crate::outbox::Outbox;
 use crate::policies::Running;
 use crate::pool;
 use crate::shared::{Batch, Orders, Room, Shared, Written};
@@ -169,11 +168,10 @@ impl Connection {
         }
         let bytes = pool::with_scratch(|scratch| {
             let mut bytes = 0;
-            while bytes < READ_AHEAD && self.takes_more(arrived) {
-                let Poll::Ready(read) = self.read_once(scratch, arrived, shared, cx)? else {
-                    break;
-                };
-                bytes += read;
+            // Whatever woke the task in the first place may have been the transport.
+            self.read_blocked = false;
+            while !self.read_blocked && bytes < READ_AHEAD && self.takes_more(arrived) {
+                bytes += self.read_once(scratch, arrived, shared, cx)?;
             }
             Ok(bytes)
         });
@@ -199,7 +197,7 @@ impl Connection {
         arrived: &mut Batch,
         shared: &Shared,
         cx: &mut Context<'_>,
-    ) -> Result<Poll<usize>, Gone> {
+    ) -> Result<usize, Gone> {
         if !self.undecoded.is_empty() {
             let mut undecoded = mem::take(&mut self.undecoded);
             let taken = self.decode(&mut undecoded, arrived, shared);
@@ -207,7 +205,7 @@ impl Connection {
             if !undecoded.is_empty() {
                 self.undecoded = undecoded;
             }
-            return Ok(Poll::Ready(taken));
+            return Ok(taken);
         }
         let read = match self.decoder.payload_buf() {
             Some(mut payload) => {
@@ -215,34 +213,31 @@ impl Connection {
                 if let Poll::Ready(Ok(1..)) = read {
                     self.decode(&mut [], arrived, shared);
                 }
-                read
+                Read::from_poll(read)?
             }
             None => {
-                let mut buffer = ReadBuf::new(scratch);
-                let read = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
-                let filled = buffer.filled_mut();
-                if !filled.is_empty() {
+                let read = self.io.poll_read_front(cx, scratch)?;
+                if let Some(bytes @ 1..) = read.bytes {
+                    let filled = &mut scratch[..bytes];
                     let taken = self.decode(filled, arrived, shared);
-                    if taken < filled.len() {
+                    if taken < bytes {
                         self.undecoded.extend_from_slice(&filled[taken..]);
                     }
                 }
-                read.map_ok(|()| filled.len())
+                read
             }
         };
-        self.read_blocked = read.is_pending();
-        match read {
-            Poll::Pending => Ok(Poll::Pending),
+        self.read_blocked = read.blocked;
+        let bytes = match read.bytes {
+            None => 0,
             // RFC 6455, 7.1.5: no Close frame was received, which is code 1006.
-            Poll::Ready(Ok(0)) => Err(Gone),
-            Poll::Ready(Ok(bytes)) => {
-                if let Some(policies) = &mut self.policies {
-                    policies.read(bytes);
-                }
-                Ok(Poll::Ready(bytes))
-            }
-            Poll::Ready(Err(error)) => Err(error.into()),
+            Some(0) => return Err(Gone),
+            Some(bytes) => bytes,
+        };
+        if let Some(policies) = &mut self.policies {
+            policies.read(bytes);
         }
+        Ok(bytes)
     }
 
     /// Decodes while there is room for more; how many bytes were used up.
@@ -297,16 +292,12 @@ impl Connection {
         let Input::Discarded { budget } = &mut self.input else {
             return Ok(0);
         };
-        let read = pool::with_scratch(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            let read = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
-            read.map_ok(|()| buffer.filled().len())
-        });
-        self.read_blocked = read.is_pending();
-        let Poll::Ready(read) = read else {
+        let read = pool::with_scratch(|scratch| self.io.poll_read_front(cx, scratch));
+        let read = read?;
+        self.read_blocked = read.blocked;
+        let Some(bytes) = read.bytes else {
             return Ok(0);
         };
-        let bytes = read?;
         match budget.checked_sub(bytes) {
             Some(left) if bytes > 0 => *budget = left,
             _ => self.input = Input::Ended,
@@ -328,22 +319,46 @@ impl Connection {
             self.deflating.as_deref_mut(),
             overdue,
         );
+        if let Some(orders) = &orders {
+            self.obey(orders)?;
+        }
+        let work = self.deflate();
+        self.write_queued(cx)?;
+        if !matches!(self.output, Output::Frames) {
+            self.end_output(shared, cx)?;
+        }
+        if self.policies.is_some() {
+            self.police(orders.unwrap_or_default(), shared, timer, cx)?;
+            return Ok(work);
+        }
+        match timer.poll(cx, self.deadline()) {
+            Poll::Ready(()) => Err(Gone),
+            Poll::Pending => Ok(work),
+        }
+    }
+
+    #[inline(never)]
+    fn obey(&mut self, orders: &Orders) -> Result<(), Gone> {
         if orders.abort {
             return Err(Gone);
         }
-        self.note_progress(&orders);
+        self.note_progress(orders);
         if orders.close_queued && matches!(self.output, Output::Frames) {
             self.output = Output::Closing {
                 deadline: Instant::now() + CLOSE_TIMEOUT,
             };
         }
-        let work = self.deflate();
-        self.write_queued(cx)?;
+        Ok(())
+    }
+
+    /// Our Close is queued or written: takes the connection towards its end.
+    #[inline(never)]
+    fn end_output(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Result<(), Gone> {
         if matches!(self.output, Output::Closing { .. }) && shared.written(self.written()) {
             self.begin_shutdown();
         }
         if matches!(self.output, Output::ShuttingDown { .. })
-            && let Poll::Ready(result) = Pin::new(&mut self.io).poll_shutdown(cx)
+            && let Poll::Ready(result) = self.io.shutdown(cx)
         {
             result?;
             self.output = Output::ShutDown {
@@ -355,14 +370,7 @@ impl Connection {
         if let (Output::ShutDown { .. }, Input::Ended) = (&self.output, &self.input) {
             return Err(Gone);
         }
-        if self.policies.is_some() {
-            self.police(&orders, shared, timer, cx)?;
-            return Ok(work);
-        }
-        match timer.poll(cx, self.deadline()) {
-            Poll::Ready(()) => Err(Gone),
-            Poll::Pending => Ok(work),
-        }
+        Ok(())
     }
 
     /// Compresses some of what is queued.
@@ -402,13 +410,10 @@ impl Connection {
     /// Writes and flushes as much as the transport takes.
     fn write_queued(&mut self, cx: &mut Context<'_>) -> Result<(), Gone> {
         while !self.writing.is_empty() {
-            let io = Pin::new(&mut self.io);
             let written = if let Some(bytes) = self.writing.single() {
-                io.poll_write(cx, bytes)
+                self.io.write(cx, bytes)
             } else {
-                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-                let count = self.writing.slices(&mut slices);
-                io.poll_write_vectored(cx, &slices[..count])
+                self.io.write_vectored(cx, &self.writing.slices())
             };
             match written {
                 Poll::Ready(Ok(0)) => return Err(Gone),
@@ -427,13 +432,12 @@ impl Connection {
                 Poll::Pending => break,
             }
         }
-        if self.unflushed {
-            // TLS and HTTP/2 hold bytes back until they are flushed.
-            if let Poll::Ready(result) = Pin::new(&mut self.io).poll_flush(cx) {
-                result?;
-                self.progress = true;
-                self.unflushed = false;
-            }
+        if self.unflushed
+            && let Poll::Ready(result) = self.io.flush(cx)
+        {
+            result?;
+            self.progress = true;
+            self.unflushed = false;
         }
         Ok(())
     }

@@ -100,9 +100,10 @@ impl Deflating {
                         last: end == message.len(),
                     };
                     let payload = &message.as_bytes()[self.done..end];
-                    let buffer = outbox.buffer();
-                    self.deflater
-                        .encode(buffer, opcode, fragment, payload, None);
+                    let deflater = &mut self.deflater;
+                    outbox.append(|merged| {
+                        deflater.encode(merged, opcode, fragment, payload, None);
+                    });
                     compressed += piece;
                     self.queue.bytes -= piece;
                     if !fragment.last {
@@ -130,12 +131,9 @@ impl Deflating {
 
 #[cfg(test)]
 mod tests {
-    use std::io::IoSlice;
-
     use towline_protocol::{Decoded, Decoder, Event, Limits};
 
     use super::*;
-    use crate::outbox::MAX_SLICES;
 
     fn agreed() -> (PerMessageDeflate, Compression) {
         let mut headers = http::HeaderMap::new();
@@ -174,10 +172,10 @@ mod tests {
             assert!(deflating.encode(&mut outbox) <= PIECE);
             rounds += 1;
             while !outbox.is_empty() {
-                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-                let count = outbox.slices(&mut slices);
-                let pieces = slices[..count].iter().flat_map(|slice| slice.iter());
-                let mut wire: Vec<u8> = pieces.copied().collect();
+                let mut wire = Vec::new();
+                for slice in outbox.slices() {
+                    wire.extend_from_slice(&slice);
+                }
                 let mut rest = &mut wire[..];
                 while !rest.is_empty() {
                     let Decoded { consumed, event } = client.decode(rest).unwrap();

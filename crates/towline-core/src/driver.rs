@@ -3,7 +3,6 @@
 //! Driver and endpoint share one task. A poll goes round: read → run the endpoint → write, until reading and writing
 //! are blocked and the endpoint has seen all that is new.
 
-use std::future::poll_fn;
 use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use tokio::task::{unconstrained, yield_now};
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use crate::connection::{Connection, Gone};
@@ -97,7 +96,7 @@ impl Driver {
             {
                 self.shared.fail();
             }
-            bytes += outside_budget(cx, |cx| self.write(cx));
+            bytes += self.write(cx);
             if matches!(self.stage, Stage::Ended) {
                 return Poll::Ready(());
             }
@@ -187,7 +186,7 @@ impl Driver {
     fn finish(&mut self) -> bool {
         match &mut self.stage {
             Stage::Open(connection) => connection.finish(&self.shared),
-            _ => self.shared.finish(None, false, false).1,
+            _ => self.shared.rest(),
         }
     }
 
@@ -221,14 +220,5 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         self.shared.abandon();
-    }
-}
-
-/// Polls `f` outside of the task's cooperative budget: a busy endpoint must not starve the driver.
-fn outside_budget<R>(cx: &mut Context<'_>, mut f: impl FnMut(&mut Context<'_>) -> R) -> R {
-    let polled = pin!(unconstrained(poll_fn(|cx| Poll::Ready(f(cx))))).poll(cx);
-    match polled {
-        Poll::Ready(result) => result,
-        Poll::Pending => unreachable!("the function is always ready"),
     }
 }

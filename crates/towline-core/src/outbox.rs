@@ -1,10 +1,12 @@
 //! Frames on their way out: small ones merged, large payloads by reference.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::mem;
 
 use bytes::{Buf, Bytes};
+use smallvec::SmallVec;
 use towline_protocol::{CloseFrame, Message, Opcode, encode_close, encode_frame, encode_header};
 
 use crate::pool;
@@ -13,7 +15,14 @@ use crate::pool;
 const BY_REFERENCE: usize = 4096;
 
 /// The most pieces that one vectored write takes.
-pub(crate) const MAX_SLICES: usize = 16;
+const MAX_SLICES: usize = 16;
+
+/// The largest queue of large payloads that is kept for the next socket.
+const KEPT_PAYLOADS: usize = 64;
+
+thread_local! {
+    static SPARE_LARGE: Cell<Option<Box<Large>>> = const { Cell::new(None) };
+}
 
 /// Encoded frames in the order in which they go out.
 ///
@@ -24,6 +33,8 @@ pub(crate) struct Outbox {
     merged: Vec<u8>,
     /// How much of those is written.
     written: usize,
+    /// How many bytes are not yet written.
+    left: usize,
     // Boxed: mostly there is none, and an outbox moves.
     large: Option<Box<Large>>,
 }
@@ -33,18 +44,16 @@ pub(crate) struct Outbox {
 struct Large {
     /// And behind how much of `merged` each has its place.
     payloads: VecDeque<(usize, Bytes)>,
-    len: usize,
 }
 
 impl Outbox {
     /// Bytes not yet written.
     pub(crate) fn len(&self) -> usize {
-        let large = self.large.as_ref().map_or(0, |large| large.len);
-        self.merged.len() - self.written + large
+        self.left
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.left == 0
     }
 
     /// Queues a message in one frame: a large payload is taken out of it, a small one copied.
@@ -54,9 +63,8 @@ impl Outbox {
             Message::Text(text) => (Opcode::Text, text.as_bytes()),
             Message::Binary(payload) => (Opcode::Binary, &payload[..]),
         };
-        self.start();
         if payload.len() < BY_REFERENCE {
-            encode_frame(&mut self.merged, opcode, payload, None);
+            self.append(|merged| encode_frame(merged, opcode, payload, None));
         } else {
             self.push_large(opcode, mem::take(message).into_bytes());
         }
@@ -65,29 +73,22 @@ impl Outbox {
     #[inline(never)]
     fn push_large(&mut self, opcode: Opcode, payload: Bytes) {
         let header = encode_header(opcode, payload.len(), true, None);
-        self.merged.extend_from_slice(&header);
-        let large = self.large.get_or_insert_default();
-        large.len += payload.len();
+        self.append(|merged| merged.extend_from_slice(&header));
+        self.left += payload.len();
+        let large = self
+            .large
+            .get_or_insert_with(|| SPARE_LARGE.take().unwrap_or_default());
         large.payloads.push_back((self.merged.len(), payload));
     }
 
     /// Queues a ping or a pong.
     pub(crate) fn push_control(&mut self, opcode: Opcode, payload: &[u8]) {
-        self.start();
-        encode_frame(&mut self.merged, opcode, payload, None);
+        self.append(|merged| encode_frame(merged, opcode, payload, None));
     }
 
     /// Queues a Close frame, empty for `None`.
     pub(crate) fn push_close(&mut self, close: Option<&CloseFrame>) {
-        self.start();
-        encode_close(&mut self.merged, close, None);
-    }
-
-    /// Where a frame may be appended.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
-        self.start();
-        &mut self.merged
+        self.append(|merged| encode_close(merged, close, None));
     }
 
     /// Whether more may be pushed: nothing of it is written.
@@ -96,13 +97,16 @@ impl Outbox {
         self.written == 0
     }
 
-    /// Gets a buffer for the next frame if there is none.
+    /// Queues what `encode` appends.
     #[inline]
-    fn start(&mut self) {
+    pub(crate) fn append(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         debug_assert_eq!(self.written, 0, "what is partly written takes no more");
         if self.merged.capacity() == 0 {
             self.merged = pool::take_buffer();
         }
+        let before = self.merged.len();
+        encode(&mut self.merged);
+        self.left += self.merged.len() - before;
     }
 
     /// The next bytes, if what is queued is one piece.
@@ -110,13 +114,12 @@ impl Outbox {
         self.large.is_none().then(|| &self.merged[self.written..])
     }
 
-    /// The first pieces of what is queued; how many there are.
-    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
-        let mut count = 0;
-        let mut push = |piece: &'a [u8]| {
-            if let (Some(slice), false) = (slices.get_mut(count), piece.is_empty()) {
-                *slice = IoSlice::new(piece);
-                count += 1;
+    /// The first pieces of what is queued.
+    pub(crate) fn slices(&self) -> SmallVec<[IoSlice<'_>; MAX_SLICES]> {
+        let mut slices = SmallVec::new();
+        let mut push = |piece| {
+            if slices.len() < MAX_SLICES && !<[u8]>::is_empty(piece) {
+                slices.push(IoSlice::new(piece));
             }
         };
         let mut written = self.written;
@@ -128,11 +131,13 @@ impl Outbox {
             }
         }
         push(&self.merged[written..]);
-        count
+        slices
     }
 
     /// Forgets the first `written` bytes.
+    #[inline]
     pub(crate) fn advance(&mut self, mut written: usize) {
+        self.left -= written;
         if self.large.is_some() {
             written = self.advance_large(written);
         }
@@ -155,7 +160,6 @@ impl Outbox {
             self.written += merged;
             written -= merged;
             let taken = written.min(payload.len());
-            large.len -= taken;
             if taken < payload.len() {
                 payload.advance(taken);
                 return 0;
@@ -163,7 +167,11 @@ impl Outbox {
             written -= taken;
             large.payloads.pop_front();
         }
-        self.large = None;
+        if large.payloads.capacity() <= KEPT_PAYLOADS {
+            SPARE_LARGE.set(self.large.take());
+        } else {
+            self.large = None;
+        }
         written
     }
 }
@@ -176,12 +184,13 @@ mod tests {
     fn drain(outbox: &mut Outbox, step: usize) -> Vec<u8> {
         let mut written = Vec::new();
         while !outbox.is_empty() {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = outbox.slices(&mut slices);
-            let before = written.len();
-            let bytes = slices[..count].iter().flat_map(|slice| slice.iter());
-            written.extend(bytes.take(step));
-            outbox.advance(written.len() - before);
+            let mut bytes = Vec::new();
+            for slice in outbox.slices() {
+                bytes.extend_from_slice(&slice);
+            }
+            bytes.truncate(step);
+            written.extend_from_slice(&bytes);
+            outbox.advance(bytes.len());
         }
         written
     }
@@ -209,8 +218,8 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.push_message(&mut payload.clone().into());
 
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        assert_eq!(outbox.slices(&mut slices), 2);
+        let slices = outbox.slices();
+        assert_eq!(slices.len(), 2);
         assert_eq!(slices[1].as_ptr(), payload.as_ptr());
         assert_eq!(outbox.single(), None);
     }

@@ -30,15 +30,22 @@ pub(crate) fn with_scratch<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
 }
 
 /// An empty buffer for what is to be written.
+#[inline]
 pub(crate) fn take_buffer() -> Vec<u8> {
-    let mut buffer = SPARE_BUFFER.take();
+    let buffer = SPARE_BUFFER.take();
     if buffer.capacity() == 0 {
-        buffer.reserve(BUFFER);
+        return new_buffer();
     }
     buffer
 }
 
+#[cold]
+fn new_buffer() -> Vec<u8> {
+    Vec::with_capacity(BUFFER)
+}
+
 /// Gives a buffer back.
+#[inline]
 pub(crate) fn put_buffer(mut buffer: Vec<u8>) {
     if buffer.capacity() <= KEPT_BUFFER {
         buffer.clear();

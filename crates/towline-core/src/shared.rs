@@ -168,6 +168,16 @@ impl State {
         matches!(self.phase, Phase::Failed(_) | Phase::Closed(_))
     }
 
+    /// Whether there is nothing more to take. While that is so, there is attention.
+    fn recv_is_over(&mut self, wakes: &mut Wakes) -> bool {
+        if self.close.received.is_some() {
+            self.close.saw_end(self.wakers.running);
+            self.wakers.wake_driver(wakes);
+            return true;
+        }
+        self.is_closed() || self.close.queued || self.close.requested.is_some()
+    }
+
     /// Whether a message may be queued now.
     #[inline]
     fn room_to_send(&self) -> Result<bool, SendError> {
@@ -188,7 +198,7 @@ impl State {
         self.traffic.messages_sent += 1;
         self.traffic.bytes_sent += message.len() as u64;
         self.watched.sent(message);
-        self.wakers.wake_driver(wakes);
+        self.wakers.wake_driver_for_messages(wakes);
         #[cfg(feature = "deflate")]
         if let Some(queue) = &mut self.to_compress {
             queue.push(mem::take(message), options);

@@ -5,6 +5,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::io::outside_budget;
+
 /// A timer that exists only while something waits for it, and is re-armed only when it fires or must fire sooner.
 #[derive(Debug, Default)]
 pub(crate) struct Timer {
@@ -21,11 +23,16 @@ impl Timer {
             Some(deadline) => self.poll_until(cx, deadline),
             None => {
                 if self.sleep.is_some() {
-                    *self = Self::default();
+                    self.disarm();
                 }
                 Poll::Pending
             }
         }
+    }
+
+    #[cold]
+    fn disarm(&mut self) {
+        *self = Self::default();
     }
 
     /// Whether it is armed, for whenever it is, and will wake this task.
@@ -44,7 +51,8 @@ impl Timer {
         if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);
         }
-        while sleep.as_mut().poll(cx).is_ready() {
+        // Out of the budget that a busy endpoint may have used up.
+        while outside_budget(cx, |cx| sleep.as_mut().poll(cx)).is_ready() {
             if sleep.deadline() >= deadline {
                 return Poll::Ready(());
             }

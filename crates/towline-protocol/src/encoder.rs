@@ -40,7 +40,7 @@ pub fn encode_header(opcode: Opcode, len: usize, fin: bool, mask: Option<[u8; 4]
 /// encode_frame(&mut wire, Opcode::Text, b"Hello", None);
 /// assert_eq!(wire, b"\x81\x05Hello");
 /// ```
-#[inline]
+#[inline(always)]
 pub fn encode_frame(dst: &mut impl BufMut, opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>) {
     debug_assert!(
         !opcode.is_control() || payload.len() <= 125,

@@ -12,7 +12,7 @@ impl Connection {
     /// Tells the policies what this round has brought, does as they say, and waits for the next deadline.
     pub(super) fn police(
         &mut self,
-        orders: &Orders,
+        orders: Orders,
         shared: &Shared,
         timer: &mut Timer,
         cx: &mut Context<'_>,

@@ -46,6 +46,10 @@ pub(super) enum Seen {
 }
 
 impl Close {
+    pub(super) fn is_under_way(&self) -> bool {
+        self.queued || self.requested.is_some() || self.received.is_some()
+    }
+
     /// `recv` gave its `None`. Outside of the driver's task nothing tells when the endpoint has run once more.
     pub(super) fn saw_end(&mut self, in_driver: bool) {
         if in_driver && self.seen == Seen::No {

@@ -18,8 +18,8 @@ use crate::deflating::Deflating;
 use crate::error::UpgradeFailed;
 use crate::outbox::Outbox;
 
-/// What the driver has to do in its next write.
-#[derive(Debug, Default)]
+/// What the driver has to do in its next write besides writing messages.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Orders {
     pub(crate) abort: bool,
     /// Our Close is queued, now or before.
@@ -54,6 +54,14 @@ impl Shared {
         endpoint_ready
     }
 
+    /// Lets a driver without a connection return if nothing changed since it last looked; whether it may.
+    pub(crate) fn rest(&self) -> bool {
+        self.with(|state, _| {
+            state.wakers.running = state.wakers.poked || state.wakers.endpoint_ready;
+            !state.wakers.running
+        })
+    }
+
     /// Lets the driver return if nothing changed since it last looked and, unless `reads` or `writes`, there is nothing to
     /// read or to write; how much may be read, and whether the driver may return.
     #[inline]
@@ -70,9 +78,9 @@ impl Shared {
             }
             let room = state.room();
             let stay = state.wakers.poked
-                || state.wakers.endpoint_ready
-                || writes
-                || (reads && !room.is_none());
+                | state.wakers.endpoint_ready
+                | writes
+                | (reads && !room.is_none());
             state.wakers.running = stay;
             (room, !stay)
         })
@@ -158,6 +166,7 @@ impl Shared {
             state.take_in(arrived, wakes);
             state.close.first.get_or_insert(first);
             state.close.received = Some(received);
+            state.wakers.attention = true;
             state.wakers.wake_recv(wakes);
             state.wakers.wake_send(wakes);
         });
@@ -193,28 +202,20 @@ impl Shared {
         writing: &mut Outbox,
         #[cfg(feature = "deflate")] deflating: Option<&mut Deflating>,
         overdue: bool,
-    ) -> Orders {
+    ) -> Option<Orders> {
         self.with(|state, _| {
             state.wakers.poked = false;
-            if state.pings.is_due() {
-                state.queue_ping();
-            }
-            state.queue_close(overdue);
+            let orders = state.wakers.attention.then(|| state.attend(overdue));
             if writing.is_empty() && !state.outbox.is_empty() {
                 mem::swap(writing, &mut state.outbox);
                 state.writing = writing.len();
             }
             #[cfg(feature = "deflate")]
-            if let (Some(queue), Some(deflating)) = (&mut state.to_compress, deflating) {
+            if let (Some(deflating), Some(queue)) = (deflating, &mut state.to_compress) {
                 deflating.take(queue);
                 state.writing = writing.len() + deflating.bytes();
             }
-            Orders {
-                abort: state.aborted,
-                close_queued: state.close.queued,
-                activity: state.traffic.messages_sent + state.inbox.taken,
-                news: state.watched.any(),
-            }
+            orders
         })
     }
 
@@ -259,6 +260,7 @@ impl Shared {
             }
             state.phase = phase(state);
             state.shut = true;
+            state.wakers.attention = true;
             state.writing = 0;
             state.wakers.wake_recv(wakes);
             state.wakers.wake_send(wakes);
@@ -274,6 +276,27 @@ impl Shared {
 }
 
 impl State {
+    /// Sees to what is not a message.
+    #[inline(never)]
+    fn attend(&mut self, overdue: bool) -> Orders {
+        if self.pings.is_due() {
+            self.queue_ping();
+        }
+        self.queue_close(overdue);
+        let news = self.watched.any();
+        self.wakers.attention = news
+            || self.aborted
+            || self.pings.is_asked()
+            || self.close.is_under_way()
+            || self.watched.watches_sent();
+        Orders {
+            abort: self.aborted,
+            close_queued: self.close.queued,
+            activity: self.traffic.messages_sent + self.inbox.taken,
+            news,
+        }
+    }
+
     #[cold]
     fn queue_ping(&mut self) {
         if self.close.queued {
@@ -306,11 +329,16 @@ impl State {
     fn written(&mut self, written: Written, wakes: &mut Wakes) {
         self.writing = written.left;
         self.unflushed = written.unflushed;
-        if self.queued() <= HIGH_WATER {
-            if let Some(ping) = self.ping.take().filter(|_| !self.close.queued) {
-                self.outbox.push_control(Opcode::Pong, &ping);
-            }
-            self.wakers.wake_send(wakes);
+        if (self.ping.is_some() || !self.wakers.send.is_empty()) && self.queued() <= HIGH_WATER {
+            self.room_again(wakes);
         }
+    }
+
+    #[inline(never)]
+    fn room_again(&mut self, wakes: &mut Wakes) {
+        if let Some(ping) = self.ping.take().filter(|_| !self.close.queued) {
+            self.outbox.push_control(Opcode::Pong, &ping);
+        }
+        self.wakers.wake_send(wakes);
     }
 }

@@ -34,15 +34,10 @@ impl Shared {
     ) -> Poll<Option<Message>> {
         self.with(|state, wakes| {
             if let Some(message) = state.inbox.take(at_hand) {
-                state.wakers.wake_driver(wakes);
+                state.wakers.wake_driver_for_messages(wakes);
                 return Poll::Ready(Some(message));
             }
-            if state.close.received.is_some() {
-                state.close.saw_end(state.wakers.running);
-                state.wakers.wake_driver(wakes);
-                return Poll::Ready(None);
-            }
-            if state.is_closed() || state.close.queued || state.close.requested.is_some() {
+            if state.wakers.attention && state.recv_is_over(wakes) {
                 return Poll::Ready(None);
             }
             wakes.register(&mut state.wakers.recv, cx);

@@ -50,7 +50,7 @@ struct Load {
 }
 
 impl Batch {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, message: Message) {
         self.messages += 1;
         self.bytes += message.len();

@@ -31,9 +31,13 @@ impl Pings {
         self.supersedes = true;
     }
 
-    #[inline]
+    /// Whether one is to be sent, now or behind the answer to another.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked != self.sent
+    }
+
     pub(super) fn is_due(&self) -> bool {
-        self.asked != self.sent && (self.sent == self.answered || self.supersedes)
+        self.is_asked() && (self.sent == self.answered || self.supersedes)
     }
 
     /// The number of the ping to send now, if one is due. Its payload is [`payload`] of it.

@@ -38,9 +38,12 @@ pub(crate) struct SentPing {
 
 impl Watched {
     /// Whether there is something to tell.
-    #[inline]
     pub(super) fn any(&self) -> bool {
         self.poked || self.ping.is_some() || self.sent.as_ref().is_some_and(|sent| !sent.is_empty())
+    }
+
+    pub(super) fn watches_sent(&self) -> bool {
+        self.sent.is_some()
     }
 
     #[inline]
@@ -54,7 +57,10 @@ impl Watched {
 impl Shared {
     /// A policy watches the messages.
     pub(crate) fn watch_sent(&self) {
-        self.with(|state, _| state.watched.sent = Some(Vec::new()));
+        self.with(|state, _| {
+            state.watched.sent = Some(Vec::new());
+            state.wakers.attention = true;
+        });
     }
 
     /// What the handles did since the last call.

@@ -14,6 +14,8 @@ pub(super) struct Wakers {
     pub(super) running: bool,
     /// Something changed for the driver since it last looked.
     pub(super) poked: bool,
+    /// That was, or something that goes on is, more than messages that are sent and taken.
+    pub(super) attention: bool,
     /// Something changed for an endpoint in the driver's own task since that was last polled.
     pub(super) endpoint_ready: bool,
 }
@@ -55,7 +57,15 @@ impl Lists {
 }
 
 impl Wakers {
+    /// For whatever the driver has to see to besides messages.
     pub(super) fn wake_driver(&mut self, wakes: &mut Wakes) {
+        self.attention = true;
+        self.wake_driver_for_messages(wakes);
+    }
+
+    /// There is more to send, or more room for what arrives.
+    #[inline]
+    pub(super) fn wake_driver_for_messages(&mut self, wakes: &mut Wakes) {
         if self.running {
             self.poked = true;
         } else {

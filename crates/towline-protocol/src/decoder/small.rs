@@ -45,10 +45,24 @@ impl Decoder {
         if !self.is_between_messages() {
             return 0;
         }
-        let mut found = [Found::default(); Self::SMALL_MESSAGES];
-        let mut count = 0;
-        let mut end = 0;
-        for slot in &mut found {
+        let Some(first) = self.next_small(input, 0) else {
+            return 0;
+        };
+        let end = first.payload().end;
+        if end == input.len() {
+            each(message(first.is_text, arena::copy(&input[first.payload()])));
+            return end;
+        }
+        self.decode_run(input, first, each)
+    }
+
+    /// What came together stays together: one copy for all.
+    #[inline(never)]
+    fn decode_run(&self, input: &mut [u8], first: Found, mut each: impl FnMut(Message)) -> usize {
+        let mut found = [first; Self::SMALL_MESSAGES];
+        let mut count = 1;
+        let mut end = first.payload().end;
+        for slot in &mut found[1..] {
             let Some(next) = self.next_small(input, end) else {
                 break;
             };
@@ -59,7 +73,6 @@ impl Decoder {
         let Some((last, others)) = found[..count].split_last() else {
             return 0;
         };
-        // What came together stays together: one copy for all.
         let mut run = arena::copy(&input[..end]);
         for found in others {
             each(message(found.is_text, run.slice(found.payload())));
@@ -76,7 +89,7 @@ impl Decoder {
     }
 
     /// The small message whose frame begins at `start`, if there is one, unmasked.
-    #[inline]
+    #[inline(always)]
     fn next_small(&self, input: &mut [u8], start: usize) -> Option<Found> {
         const TEXT: u8 = FIN | Opcode::Text as u8;
         const BINARY: u8 = FIN | Opcode::Binary as u8;
