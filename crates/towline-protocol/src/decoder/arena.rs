@@ -4,6 +4,8 @@ use std::cell::RefCell;
 
 use bytes::{Bytes, BytesMut};
 
+use super::spare;
+
 /// The size of a shared buffer, which is what one small message that is kept may keep alive.
 const CHUNK: usize = 4 * 1024;
 
@@ -26,6 +28,12 @@ pub(super) fn copy(payload: &[u8]) -> Bytes {
             arena.extend_from_slice(payload);
             arena.split().freeze()
         }),
+        spare::MIN.. => {
+            let buffer = spare::take(payload.len());
+            let mut buffer = buffer.unwrap_or_else(|| Vec::with_capacity(payload.len()));
+            buffer.extend_from_slice(payload);
+            spare::freeze(buffer)
+        }
         // Through a box, which has no spare capacity for `Bytes` to look for.
         _ => Bytes::from(Box::from(payload)),
     }

@@ -6,7 +6,7 @@ use std::mem;
 use bytes::Bytes;
 
 /// The smallest buffer that is worth keeping.
-pub(super) const MIN: usize = 64 * 1024;
+pub(super) const MIN: usize = 16 * 1024;
 
 /// The most that a thread keeps, all its buffers together.
 const KEPT: usize = 4 * 1024 * 1024;
