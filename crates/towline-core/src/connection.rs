@@ -177,9 +177,7 @@ impl Connection {
             }
             Ok(bytes)
         });
-        if let Some(policies) = &mut self.policies {
-            policies.arrived(arrived);
-        }
+        self.note_arrived(arrived);
         bytes
     }
 
@@ -265,6 +263,7 @@ impl Connection {
                         Some(Event::Pong(payload)) => self.pong(shared, &payload),
                         Some(Event::Close(frame)) => {
                             self.input = Input::over(usize::MAX);
+                            self.note_arrived(arrived);
                             shared.peer_closed(arrived, frame.as_ref());
                         }
                         None => {}
@@ -272,6 +271,7 @@ impl Connection {
                 }
                 Err(violation) => {
                     self.input = Input::over(DISCARD_BYTES);
+                    self.note_arrived(arrived);
                     shared.refuse(arrived, violation);
                 }
             }
@@ -451,7 +451,7 @@ impl Connection {
         let writes = self.writing.is_empty() && self.to_compress() > 0;
         let (room, done) = shared.finish(written, self.could_read(), writes);
         self.room = room;
-        done && (self.policies.is_none() || self.policies_rest(shared))
+        done && (self.policies.is_none() || self.policies_rest())
     }
 
     /// Whether a read, or decoding what was read, might give something now if the inbox has room.

@@ -5,7 +5,7 @@ use std::task::Context;
 use tokio::time::Instant;
 
 use super::{Connection, Gone, Input, Output};
-use crate::shared::{Orders, Shared};
+use crate::shared::{Batch, Orders, Shared};
 use crate::timer::Timer;
 
 impl Connection {
@@ -33,7 +33,7 @@ impl Connection {
         if orders.news {
             policies.note(shared.take_news());
         }
-        if let Some(decision) = policies.tell(blocked, orders.close_queued) {
+        if let Some(decision) = policies.tell(blocked, || shared.messages(), orders.close_queued) {
             shared.obey(*decision);
         }
         let deadline = self.next_deadline();
@@ -57,8 +57,7 @@ impl Connection {
         if own.is_some_and(|own| own <= theirs) {
             return Err(Gone);
         }
-        policies.note_taken(shared.taken());
-        if let Some(decision) = policies.fire(theirs.into_std()) {
+        if let Some(decision) = policies.fire(theirs.into_std(), shared.messages()) {
             shared.obey(*decision);
         }
         let deadline = self.next_deadline();
@@ -72,17 +71,20 @@ impl Connection {
     ///
     /// Behind a pause they do not, and in the round that follows the transport is asked again: what woke the driver
     /// meanwhile was not read.
-    pub(super) fn policies_rest(&mut self, shared: &Shared) -> bool {
+    pub(super) fn policies_rest(&mut self) -> bool {
         let full = self.room.is_none();
         let stopped = full || self.is_paused() || !matches!(self.input, Input::Frames);
         let Some(policies) = &mut self.policies else {
             return true;
         };
-        let rest = policies.rest(stopped, full);
-        if !rest {
-            policies.note_taken(shared.taken());
+        policies.rest(stopped, full)
+    }
+
+    /// Messages are about to be handed on.
+    pub(super) fn note_arrived(&mut self, arrived: &Batch) {
+        if let Some(policies) = &mut self.policies {
+            policies.arrived(arrived);
         }
-        rest
     }
 
     /// The driver yields in the middle of its work.
@@ -93,15 +95,15 @@ impl Connection {
     }
 
     /// The connection's own deadline, or one of its policies.
-    fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&mut self) -> Option<Instant> {
         match (self.deadline(), self.policies_deadline()) {
             (Some(own), Some(theirs)) => Some(own.min(theirs)),
             (own, theirs) => own.or(theirs),
         }
     }
 
-    fn policies_deadline(&self) -> Option<Instant> {
-        let policies = self.policies.as_ref()?;
+    fn policies_deadline(&mut self) -> Option<Instant> {
+        let policies = self.policies.as_mut()?;
         policies.deadline().map(Instant::from_std)
     }
 }

@@ -7,17 +7,50 @@ use towline_protocol::CloseFrame;
 
 use super::Policies;
 use crate::policy::{Action, Event, SocketPolicy, SocketState};
-use crate::shared::{Batch, News, SentPing};
+use crate::shared::{Batch, Messages, News, SentPing};
 
 /// How long after traffic the policies are told of more traffic.
 const MIN_TICK: Duration = Duration::from_millis(10);
 const MAX_TICK: Duration = Duration::from_secs(1);
 
-/// The policies of one socket, with what has happened since they were last told.
-pub(crate) struct Running {
-    policies: Box<[Box<dyn SocketPolicy>]>,
-    /// The next deadline of a policy, as of when they were last asked. Traffic leaves it as it is.
-    deadline: Option<Instant>,
+/// The policies of one socket. An idle socket has this and the timer, so it is small.
+pub(crate) struct Running<P: ?Sized = dyn Each> {
+    /// `None` while nothing happens, which is most of a socket's life.
+    activity: Option<Box<Activity>>,
+    watches_messages: bool,
+    stopped: bool,
+    full: bool,
+    ends: bool,
+    /// Our Close is queued: they are told nothing more.
+    over: bool,
+    /// Here and not behind a pointer of its own if there is but one.
+    policies: P,
+}
+
+/// One policy, or several.
+pub(crate) trait Each: Send + 'static {
+    fn each(&mut self, call: &mut dyn FnMut(&mut dyn SocketPolicy));
+}
+
+impl<P: SocketPolicy> Each for P {
+    fn each(&mut self, call: &mut dyn FnMut(&mut dyn SocketPolicy)) {
+        call(self);
+    }
+}
+
+pub(crate) struct Several(pub(crate) Vec<Box<dyn SocketPolicy>>);
+
+impl Each for Several {
+    fn each(&mut self, call: &mut dyn FnMut(&mut dyn SocketPolicy)) {
+        for policy in &mut self.0 {
+            call(&mut **policy);
+        }
+    }
+}
+
+/// What has happened since the policies were last told, and a while longer.
+#[derive(Debug, Default)]
+struct Activity {
     /// The policies were told of traffic, and are told of more of it then: a busy socket does not read the clock for each
     /// message.
     tick: Option<Instant>,
@@ -25,16 +58,37 @@ pub(crate) struct Running {
     now: Option<Instant>,
     /// Until when a policy has paused reading.
     paused: Option<Instant>,
-    /// What else has happened since the policies were told.
+    /// What else has happened.
     log: Vec<Event>,
     received: usize,
     written: usize,
+    /// As the policies know it.
     state: SocketState,
     /// The ping on its way, and how much is to be written until it has left.
     ping: Option<SentPing>,
-    watches_messages: bool,
-    stopped: bool,
-    ends: bool,
+}
+
+impl Activity {
+    /// The time, read once in a wake-up.
+    fn now(&mut self) -> Instant {
+        *self.now.get_or_insert_with(read_clock)
+    }
+
+    fn note(&mut self, messages: Messages, full: bool) {
+        let Messages { received, taken } = messages;
+        let blocked = self.state.blocked;
+        self.state = SocketState {
+            blocked,
+            received,
+            taken,
+            full,
+        };
+    }
+
+    fn has_ended(&self) -> bool {
+        let waits = self.tick.is_some() || self.paused.is_some() || self.ping.is_some();
+        !waits && self.state.blocked == 0 && self.log.is_empty()
+    }
 }
 
 /// What the policies ask for, of all the strongest.
@@ -55,31 +109,26 @@ pub(crate) enum End {
     Abort(&'static str),
 }
 
+impl<P: Each> Running<P> {
+    pub(crate) fn new(mut policies: P) -> Self {
+        let mut watches_messages = false;
+        policies.each(&mut |policy| watches_messages |= policy.watches_messages());
+        Self {
+            activity: None,
+            watches_messages,
+            stopped: false,
+            full: false,
+            ends: false,
+            over: false,
+            policies,
+        }
+    }
+}
+
 impl Running {
     /// The policies of a socket that opens now, if it has any.
     pub(crate) fn open(policies: &Policies) -> Option<Box<Self>> {
-        let policies = policies.make(read_clock);
-        if policies.is_empty() {
-            return None;
-        }
-        let watches_messages = policies.iter().any(|policy| policy.watches_messages());
-        let mut running = Self {
-            policies: policies.into(),
-            deadline: None,
-            tick: None,
-            now: None,
-            paused: None,
-            log: Vec::new(),
-            received: 0,
-            written: 0,
-            state: SocketState::default(),
-            ping: None,
-            watches_messages,
-            stopped: false,
-            ends: false,
-        };
-        running.rearm();
-        Some(Box::new(running))
+        policies.make(read_clock)
     }
 
     pub(crate) fn watches_messages(&self) -> bool {
@@ -87,7 +136,8 @@ impl Running {
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused.is_some()
+        let activity = self.activity.as_ref();
+        activity.is_some_and(|activity| activity.paused.is_some())
     }
 
     /// Whether a policy ends the socket without waiting for the peer.
@@ -95,205 +145,235 @@ impl Running {
         self.ends
     }
 
-    pub(crate) fn read(&mut self, bytes: usize) {
-        self.received += bytes;
+    #[inline]
+    fn activity(&mut self) -> &mut Activity {
+        self.activity.get_or_insert_default()
     }
 
+    #[inline]
+    pub(crate) fn read(&mut self, bytes: usize) {
+        self.activity().received += bytes;
+    }
+
+    #[inline]
     pub(crate) fn arrived(&mut self, arrived: &Batch) {
-        self.state.received += arrived.messages() as u64;
         if self.watches_messages {
-            self.log.extend(arrived.iter().map(Event::message_received));
+            let log = &mut self.activity().log;
+            log.extend(arrived.iter().map(Event::message_received));
         }
     }
 
     pub(crate) fn pong(&mut self, token: u64, round_trip: Duration) {
-        self.log.push(Event::Pong { token, round_trip });
+        self.activity().log.push(Event::Pong { token, round_trip });
     }
 
+    #[inline]
     pub(crate) fn wrote(&mut self, bytes: usize) {
-        self.written += bytes;
+        self.activity().written += bytes;
     }
 
     /// What the handles did.
     pub(crate) fn note(&mut self, news: News) {
-        self.log.extend(news.sent);
+        let activity = self.activity();
+        activity.log.extend(news.sent);
         if news.ping.is_some() {
-            self.ping = news.ping;
+            activity.ping = news.ping;
         }
         if news.poked {
-            self.log.push(Event::Poked);
+            activity.log.push(Event::Poked);
         }
-    }
-
-    /// How many messages the endpoint has taken, which matters when reading stops.
-    pub(crate) fn note_taken(&mut self, taken: u64) {
-        self.state.taken = taken;
     }
 
     /// Whether there is nothing to tell but more traffic, if no byte is blocked, and that can wait for the timer as it is.
     #[inline]
     pub(crate) fn waits_for_tick(&self) -> bool {
-        let told = self.log.is_empty() && self.ping.is_none() && self.state.blocked == 0;
-        self.tick.is_some() && told
+        self.activity.as_ref().is_some_and(|activity| {
+            let told =
+                activity.log.is_empty() && activity.ping.is_none() && activity.state.blocked == 0;
+            activity.tick.is_some() && told
+        })
     }
 
     /// Tells the policies what has happened in this round, of which `blocked` bytes are left to write.
-    pub(crate) fn tell(&mut self, blocked: usize, close_queued: bool) -> Option<Box<Decision>> {
-        if self.policies.is_empty() {
-            self.log = Vec::new();
+    pub(crate) fn tell(
+        &mut self,
+        blocked: usize,
+        messages: impl FnOnce() -> Messages,
+        close_queued: bool,
+    ) -> Option<Box<Decision>> {
+        if self.over {
+            self.activity = None;
             return None;
         }
-        let (received, written) = (mem::take(&mut self.received), mem::take(&mut self.written));
-        let was_blocked = mem::replace(&mut self.state.blocked, blocked) > 0;
-        if let Some(ping) = &mut self.ping {
+        if self.activity.is_none() && blocked == 0 && !close_queued {
+            return None;
+        }
+        let full = self.full;
+        let activity = self.activity();
+        let (received, written) = (
+            mem::take(&mut activity.received),
+            mem::take(&mut activity.written),
+        );
+        let was_blocked = mem::replace(&mut activity.state.blocked, blocked) > 0;
+        if let Some(ping) = &mut activity.ping {
             ping.ahead = ping.ahead.saturating_sub(written);
             if ping.ahead == 0 {
-                self.log.push(Event::PingSent { token: ping.token });
-                self.ping = None;
+                activity.log.push(Event::PingSent { token: ping.token });
+                activity.ping = None;
             }
         }
         if blocked > 0 && !was_blocked {
-            self.log.push(Event::WriteBlocked);
+            activity.log.push(Event::WriteBlocked);
         }
         if close_queued {
-            self.log.push(Event::CloseQueued);
+            activity.log.push(Event::CloseQueued);
         }
         // A flush that has come through is progress without a byte.
         let flushed = was_blocked && blocked == 0;
         let transferred = received + written > 0 || flushed;
-        if !transferred && self.log.is_empty() {
+        let log = mem::take(&mut activity.log);
+        if !transferred && log.is_empty() {
             return None;
         }
-        let transfer = transferred.then_some(Event::Transferred { received, written });
-        let now = self.now();
+        let now = activity.now();
+        activity.note(messages(), full);
         let mut asked = Asked::default();
-        if let Some(event) = transfer {
-            self.tell_all(now, event, &mut asked);
-            self.tick = Some(self.next_tick(now));
+        if transferred {
+            self.tell_all(now, Event::Transferred { received, written }, &mut asked);
         }
-        if self.log.is_empty() && asked.0.is_none() {
-            return None;
-        }
-        self.tell_log(now, asked, close_queued)
-    }
-
-    fn tell_log(
-        &mut self,
-        now: Instant,
-        mut asked: Asked,
-        close_queued: bool,
-    ) -> Option<Box<Decision>> {
-        let log = mem::take(&mut self.log);
-        for &event in &log {
+        for event in log {
             self.tell_all(now, event, &mut asked);
+        }
+        if transferred {
+            self.put_off(now);
         }
         if close_queued {
-            self.policies = Box::default();
-            self.paused = None;
-            self.tick = None;
+            self.over = true;
+            self.activity = None;
         }
         self.settle(asked)
     }
 
+    /// They were told of traffic. What they are told late is late by a fraction of the time that is left to the deadline.
+    fn put_off(&mut self, now: Instant) {
+        let deadline = self.policies_deadline();
+        let left = deadline.map(|at| at.saturating_duration_since(now));
+        let wait = left.map_or(MAX_TICK, |left| (left / 16).clamp(MIN_TICK, MAX_TICK));
+        self.activity().tick = Some(now + wait);
+    }
+
     fn tell_all(&mut self, now: Instant, event: Event, asked: &mut Asked) {
-        for policy in &mut self.policies {
-            asked.add(policy.on_event(now, event, &self.state));
-        }
+        let state = self.state();
+        self.policies
+            .each(&mut |policy| asked.add(policy.on_event(now, event, &state)));
+    }
+
+    fn state(&self) -> SocketState {
+        let activity = self.activity.as_ref();
+        activity.map_or_else(SocketState::default, |activity| activity.state)
     }
 
     /// When the timer is to fire.
-    #[inline]
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        match (self.deadline, self.tick) {
-            (Some(deadline), Some(tick)) => Some(deadline.min(tick)),
-            (deadline, tick) => deadline.or(tick),
+    pub(crate) fn deadline(&mut self) -> Option<Instant> {
+        if self.over {
+            return None;
         }
+        let tick = self.activity.as_ref().and_then(|activity| activity.tick);
+        earlier(self.policies_deadline(), tick)
     }
 
-    /// What is told late is late by a fraction of the time that is left to the deadline.
-    fn next_tick(&self, now: Instant) -> Instant {
-        let left = self.deadline.map(|at| at.saturating_duration_since(now));
-        let wait = left.map_or(MAX_TICK, |left| (left / 16).clamp(MIN_TICK, MAX_TICK));
-        now + wait
+    /// When a policy has something to do.
+    fn policies_deadline(&mut self) -> Option<Instant> {
+        let mut first = self.activity.as_ref().and_then(|activity| activity.paused);
+        self.policies
+            .each(&mut |policy| first = earlier(first, policy.deadline()));
+        first
     }
 
     /// The timer has fired for `deadline`: asks those whose time has really come.
-    pub(crate) fn fire(&mut self, deadline: Instant) -> Option<Box<Decision>> {
+    pub(crate) fn fire(&mut self, deadline: Instant, messages: Messages) -> Option<Box<Decision>> {
+        let full = self.full;
+        let activity = self.activity();
         // The time of this wake-up may have been read just before.
-        let now = self.now().max(deadline);
-        self.now = Some(now);
-        if self.paused.is_some_and(|until| until <= now) {
-            self.paused = None;
+        let now = activity.now().max(deadline);
+        activity.now = Some(now);
+        activity.note(messages, full);
+        activity.tick = None;
+        if activity.paused.is_some_and(|until| until <= now) {
+            activity.paused = None;
         }
+        let (received, written) = (
+            mem::take(&mut activity.received),
+            mem::take(&mut activity.written),
+        );
+        let transferred = received + written > 0;
         let mut asked = Asked::default();
-        let (received, written) = (mem::take(&mut self.received), mem::take(&mut self.written));
-        self.tick = None;
-        if received + written > 0 {
-            let event = Event::Transferred { received, written };
-            self.tell_all(now, event, &mut asked);
+        if transferred {
+            self.tell_all(now, Event::Transferred { received, written }, &mut asked);
         }
-        for policy in &mut self.policies {
+        let state = self.state();
+        self.policies.each(&mut |policy| {
             if policy.deadline().is_some_and(|deadline| deadline <= now) {
-                asked.add(policy.on_deadline(now, &self.state));
+                asked.add(policy.on_deadline(now, &state));
             }
+        });
+        if transferred {
+            self.put_off(now);
         }
-        let decision = self.settle(asked);
-        if received + written > 0 {
-            self.tick = Some(self.next_tick(now));
-        }
-        decision
+        self.settle(asked)
     }
 
     fn settle(&mut self, asked: Asked) -> Option<Box<Decision>> {
         if let Some(decision) = &asked.0 {
             self.ends |= matches!(decision.end, Some(End::Now(_)));
-            if !self.policies.is_empty() {
-                self.paused = self.paused.max(decision.pause);
+            if decision.pause.is_some() && !self.over {
+                let activity = self.activity();
+                activity.paused = activity.paused.max(decision.pause);
             }
         }
-        self.rearm();
         asked.0
-    }
-
-    fn rearm(&mut self) {
-        let deadlines = self.policies.iter().filter_map(|policy| policy.deadline());
-        self.deadline = deadlines.chain(self.paused).min();
     }
 
     /// The round is over, and nothing is left to do; whether the policies know that reading has `stopped`, because the
     /// inbox is `full` or for another reason, or goes on.
     pub(crate) fn rest(&mut self, stopped: bool, full: bool) -> bool {
-        self.state.full = full;
+        self.full = full;
         if stopped != self.stopped {
             self.stopped = stopped;
-            self.log.push(if stopped {
+            self.activity().log.push(if stopped {
                 Event::ReadingStopped
             } else {
                 Event::ReadingResumed
             });
             return false;
         }
-        self.now = None;
+        self.forget_time();
         true
-    }
-
-    /// The time, read once in a wake-up.
-    fn now(&mut self) -> Instant {
-        *self.now.get_or_insert_with(read_clock)
     }
 
     /// The wake-up is over.
     pub(crate) fn forget_time(&mut self) {
-        self.now = None;
+        if let Some(activity) = &mut self.activity {
+            activity.now = None;
+            if activity.has_ended() {
+                self.activity = None;
+            }
+        }
     }
 }
 
-impl fmt::Debug for Running {
+impl<P: ?Sized> fmt::Debug for Running<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut running = f.debug_struct("Running");
-        running.field("policies", &self.policies.len());
-        running.field("deadline", &self.deadline);
+        running.field("activity", &self.activity);
         running.finish_non_exhaustive()
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -28,6 +28,15 @@ pub(crate) struct News {
     pub(crate) poked: bool,
 }
 
+/// How many messages there were.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Messages {
+    /// From the peer.
+    pub(crate) received: u64,
+    /// Of those, by the endpoint.
+    pub(crate) taken: u64,
+}
+
 /// A ping in the queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SentPing {
@@ -70,9 +79,11 @@ impl Shared {
         })
     }
 
-    /// How many messages the endpoint has taken.
-    pub(crate) fn taken(&self) -> u64 {
-        self.with(|state, _| state.inbox.taken)
+    pub(crate) fn messages(&self) -> Messages {
+        self.with(|state, _| Messages {
+            received: state.traffic.messages_received,
+            taken: state.inbox.taken,
+        })
     }
 
     /// Does what the policies ask for, in the next round of the driver.

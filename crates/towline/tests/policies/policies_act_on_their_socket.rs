@@ -203,6 +203,59 @@ async fn it_is_told_what_happens() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn it_is_told_of_what_comes_together_with_the_close() {
+    for version in BOTH {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let recorder = Arc::clone(&told);
+        let options = with(move |_| Recorder(Arc::clone(&recorder)));
+        let (app, mut ends) = endpoint_with(echo, options);
+        let mut client = open(version, upgrading(app)).await;
+        client.feed(Message::text("hello")).await.unwrap();
+        client.feed(Message::Close(None)).await.unwrap();
+        client.flush().await.unwrap();
+        while client.next().await.is_some() {}
+        ends.next().await;
+
+        let (opcode, len) = (Opcode::Text, 5);
+        let received = Event::MessageReceived { opcode, len };
+        let told = told.lock().unwrap();
+        let count = told.iter().filter(|event| **event == received).count();
+        assert_eq!(count, 1, "{version:?}: {told:?}");
+    }
+}
+
+/// Writes down how many messages came and were taken, as of each event.
+struct Counts(Arc<Mutex<Vec<(u64, u64)>>>);
+
+impl SocketPolicy for Counts {
+    fn on_event(&mut self, _: Instant, _: Event, state: &SocketState) -> Action {
+        self.0.lock().unwrap().push((state.received, state.taken));
+        Action::None
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_knows_how_many_messages_were_taken() {
+    async fn one(mut socket: WebSocket) {
+        assert!(socket.recv().await.is_some());
+        socket.closed().await;
+    }
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let counts = Arc::clone(&told);
+    let (app, mut ends) = endpoint_with(one, with(move |_| Counts(Arc::clone(&counts))));
+    let mut client = open(BOTH[0], upgrading(app)).await;
+    for _ in 0..2 {
+        client.send(Message::text("hello")).await.unwrap();
+        sleep(secs(2)).await;
+    }
+    client.close(None).await.unwrap();
+    while client.next().await.is_some() {}
+    ends.next().await;
+    let told = told.lock().unwrap();
+    assert!(told.contains(&(1, 1)) && told.contains(&(2, 1)), "{told:?}");
+}
+
 /// A second policy beside [`At`].
 struct Also(At);
 
