@@ -1,4 +1,4 @@
-//! A server in memory whose connections a test may slow down, and clients over it.
+//! A server, mostly in memory, whose connections a test may slow down, and clients over it.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -13,11 +13,12 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
+use tokio::net::TcpSocket;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tower::util::BoxCloneService;
 use tower::{Layer, ServiceExt, service_fn};
 use towline::keepalive::KeepAlive;
@@ -113,10 +114,14 @@ where
     )
 }
 
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
 /// A connection to `app`: what a client sends and receives goes through `link`.
 pub(crate) struct Connection {
     version: Version,
-    http1: Option<DuplexStream>,
+    http1: Option<Box<dyn Io>>,
     http2: Option<http2::SendRequest<Empty<Bytes>>>,
 }
 
@@ -159,7 +164,24 @@ impl Connection {
         Self::over(version, client).await
     }
 
-    async fn over(version: Version, io: DuplexStream) -> Self {
+    /// One over TCP, in real time. The kernel holds little of what is on the way, as on a slow line.
+    pub(crate) async fn open_tcp(app: App) -> Self {
+        const BUFFER: u32 = 64 * 1024;
+
+        let socket = TcpSocket::new_v4().unwrap();
+        // Those that are accepted inherit it.
+        socket.set_send_buffer_size(BUFFER).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(2 * BUFFER).unwrap();
+        let connect = socket.connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::try_join!(connect, listener.accept()).unwrap();
+        serve(accepted.0, app);
+        Self::over(Version::HTTP_11, client).await
+    }
+
+    async fn over(version: Version, io: impl Io + 'static) -> Self {
         let (http1, http2) = if version == Version::HTTP_2 {
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())
                 .handshake(TokioIo::new(io))
@@ -168,7 +190,7 @@ impl Connection {
             tokio::spawn(connection);
             (None, Some(sender))
         } else {
-            (Some(io), None)
+            (Some(Box::new(io) as _), None)
         };
         Self {
             version,
@@ -191,7 +213,9 @@ impl Connection {
         };
         assert_eq!(response.version(), self.version);
         let io = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
-        WebSocketStream::from_raw_socket(io, Role::Client, None).await
+        // It reads no more ahead than a message or two.
+        let config = WebSocketConfig::default().read_buffer_size(16 * 1024);
+        WebSocketStream::from_raw_socket(io, Role::Client, Some(config)).await
     }
 }
 
@@ -200,7 +224,7 @@ pub(crate) async fn open(version: Version, app: App) -> Client {
     Connection::open(version, app).await.socket().await
 }
 
-fn serve(io: DuplexStream, app: App) {
+fn serve(io: impl Io + 'static, app: App) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http2()
