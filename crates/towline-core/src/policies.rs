@@ -2,6 +2,9 @@
 
 mod running;
 
+mod activity;
+mod decision;
+
 use std::any::{TypeId, type_name};
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +14,9 @@ use std::time::Instant;
 use http::{Extensions, Method, Request, Response, StatusCode, Version};
 use towline_protocol::handshake::accepted_status;
 
+pub(crate) use self::decision::{Decision, End};
+pub(crate) use self::running::Running;
 use self::running::Several;
-pub(crate) use self::running::{Decision, End, Running};
 use crate::pipeline;
 use crate::policy::SocketPolicy;
 use crate::trace;

@@ -1,11 +1,13 @@
 //! What keep-alive decides on, as time is told to it: no clock, no runtime.
 
-use std::num::NonZeroU64;
+mod moment;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use towline_core::{Action, CloseCode, Event, SocketPolicy, SocketState};
 
+use self::moment::Moment;
 use crate::layer::Strategy;
 
 /// What a socket is held to. No duration is zero.
@@ -80,31 +82,6 @@ enum Reading {
     On { messages: u32, since: Moment },
     /// Nothing is read; the endpoint had taken so many then.
     Stopped { taken: u32, since: Moment },
-}
-
-/// A time in nanoseconds, a century after the epoch: half as large as an [`Instant`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment(NonZeroU64);
-
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-
-impl Moment {
-    fn new(epoch: Instant, at: Instant) -> Self {
-        let since = (at + CENTURY).saturating_duration_since(epoch);
-        Self(NonZeroU64::MIN)
-            .after(since)
-            .unwrap_or(Self(NonZeroU64::MAX))
-    }
-
-    fn after(self, wait: Duration) -> Option<Self> {
-        let wait = u64::try_from(wait.as_nanos()).ok()?;
-        self.0.checked_add(wait).map(Self)
-    }
-
-    fn instant(self, epoch: Instant) -> Option<Instant> {
-        let since = Duration::from_nanos(self.0.get() - 1);
-        epoch.checked_add(since)?.checked_sub(CENTURY)
-    }
 }
 
 impl Machine {

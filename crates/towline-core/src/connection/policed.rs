@@ -22,7 +22,7 @@ impl Connection {
         };
         let plain = matches!((&self.input, &self.output), (Input::Frames, Output::Frames));
         let written = self.writing.is_empty() && !self.unflushed;
-        if plain && written && !orders.news && policies.waits_for_tick() && timer.is_pending(cx) {
+        if plain && written && !orders.news && policies.waits_for_tick(|| timer.is_pending(cx)) {
             // Of a busy socket this is all there is to do for most messages.
             return Ok(());
         }

@@ -3,20 +3,25 @@
 use std::time::{Duration, Instant};
 use std::{fmt, mem};
 
-use towline_protocol::CloseFrame;
-
 use super::Policies;
-use crate::policy::{Action, Event, SocketPolicy, SocketState};
-use crate::shared::{Batch, Messages, News, SentPing};
+use super::activity::{Activity, read_clock};
+use super::decision::{Asked, Decision, End};
+use crate::policy::{Event, SocketPolicy, SocketState};
+use crate::shared::{Batch, Messages, News};
 
 /// How long after traffic the policies are told of more traffic.
 const MIN_TICK: Duration = Duration::from_millis(10);
 const MAX_TICK: Duration = Duration::from_secs(1);
 
+/// How often they are told at once before a socket is busy: a ping and its pong need no further wake-up.
+const AT_ONCE: u8 = 4;
+
 /// The policies of one socket. An idle socket has this and the timer, so it is small.
 pub(crate) struct Running<P: ?Sized = dyn Each> {
     /// `None` while nothing happens, which is most of a socket's life.
     activity: Option<Box<Activity>>,
+    /// How often they were told of traffic since the timer fired without any.
+    told: u8,
     watches_messages: bool,
     stopped: bool,
     full: bool,
@@ -48,73 +53,13 @@ impl Each for Several {
     }
 }
 
-/// What has happened since the policies were last told, and a while longer.
-#[derive(Debug, Default)]
-struct Activity {
-    /// The policies were told of traffic, and are told of more of it then: a busy socket does not read the clock for each
-    /// message.
-    tick: Option<Instant>,
-    /// The time of this wake-up, if it was read.
-    now: Option<Instant>,
-    /// Until when a policy has paused reading.
-    paused: Option<Instant>,
-    /// What else has happened.
-    log: Vec<Event>,
-    received: usize,
-    written: usize,
-    /// As the policies know it.
-    state: SocketState,
-    /// The ping on its way, and how much is to be written until it has left.
-    ping: Option<SentPing>,
-}
-
-impl Activity {
-    /// The time, read once in a wake-up.
-    fn now(&mut self) -> Instant {
-        *self.now.get_or_insert_with(read_clock)
-    }
-
-    fn note(&mut self, messages: Messages, full: bool) {
-        let Messages { received, taken } = messages;
-        let blocked = self.state.blocked;
-        self.state = SocketState {
-            blocked,
-            received,
-            taken,
-            full,
-        };
-    }
-
-    fn has_ended(&self) -> bool {
-        let waits = self.tick.is_some() || self.paused.is_some() || self.ping.is_some();
-        !waits && self.state.blocked == 0 && self.log.is_empty()
-    }
-}
-
-/// What the policies ask for, of all the strongest.
-#[derive(Debug, Default)]
-pub(crate) struct Decision {
-    pub(crate) ping: bool,
-    pub(crate) pong: bool,
-    /// The driver's own affair: see [`Running::is_paused`].
-    pause: Option<Instant>,
-    pub(crate) end: Option<End>,
-}
-
-#[derive(Debug)]
-pub(crate) enum End {
-    Close(CloseFrame),
-    /// Attempt a Close and drop the connection.
-    Now(CloseFrame),
-    Abort(&'static str),
-}
-
 impl<P: Each> Running<P> {
     pub(crate) fn new(mut policies: P) -> Self {
         let mut watches_messages = false;
         policies.each(&mut |policy| watches_messages |= policy.watches_messages());
         Self {
             activity: None,
+            told: 0,
             watches_messages,
             stopped: false,
             full: false,
@@ -184,14 +129,20 @@ impl Running {
         }
     }
 
-    /// Whether there is nothing to tell but more traffic, if no byte is blocked, and that can wait for the timer as it is.
+    /// Whether there is nothing to tell but more traffic, if no byte is blocked, and that can wait for the timer, if it
+    /// `is_pending`: once in a wake-up is enough to ask.
     #[inline]
-    pub(crate) fn waits_for_tick(&self) -> bool {
-        self.activity.as_ref().is_some_and(|activity| {
-            let told =
-                activity.log.is_empty() && activity.ping.is_none() && activity.state.blocked == 0;
-            activity.tick.is_some() && told
-        })
+    pub(crate) fn waits_for_tick(&mut self, is_pending: impl FnOnce() -> bool) -> bool {
+        let Some(activity) = &mut self.activity else {
+            return false;
+        };
+        let told =
+            activity.log.is_empty() && activity.ping.is_none() && activity.state.blocked == 0;
+        if activity.tick.is_none() || !told {
+            return false;
+        }
+        activity.waits = activity.waits || is_pending();
+        activity.waits
     }
 
     /// Tells the policies what has happened in this round, of which `blocked` bytes are left to write.
@@ -254,8 +205,13 @@ impl Running {
         self.settle(asked)
     }
 
-    /// They were told of traffic. What they are told late is late by a fraction of the time that is left to the deadline.
+    /// They were told of traffic, and those of a busy socket wait for more. What they are told late is late by a fraction
+    /// of the time that is left to the deadline.
     fn put_off(&mut self, now: Instant) {
+        self.told = self.told.saturating_add(1);
+        if self.told <= AT_ONCE {
+            return;
+        }
         let deadline = self.policies_deadline();
         let left = deadline.map(|at| at.saturating_duration_since(now));
         let wait = left.map_or(MAX_TICK, |left| (left / 16).clamp(MIN_TICK, MAX_TICK));
@@ -319,6 +275,8 @@ impl Running {
         });
         if transferred {
             self.put_off(now);
+        } else {
+            self.told = 0;
         }
         self.settle(asked)
     }
@@ -355,6 +313,7 @@ impl Running {
     pub(crate) fn forget_time(&mut self) {
         if let Some(activity) = &mut self.activity {
             activity.now = None;
+            activity.waits = false;
             if activity.has_ended() {
                 self.activity = None;
             }
@@ -377,43 +336,39 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     }
 }
 
-/// tokio's clock, which tests may pause.
-fn read_clock() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What policies have asked for so far.
-#[derive(Default)]
-struct Asked(Option<Box<Decision>>);
+    struct Later(Instant);
 
-impl Asked {
-    #[inline]
-    fn add(&mut self, action: Action) {
-        if !matches!(action, Action::None) {
-            self.weigh(action);
+    impl SocketPolicy for Later {
+        fn deadline(&self) -> Option<Instant> {
+            Some(self.0)
         }
     }
 
-    #[cold]
-    fn weigh(&mut self, action: Action) {
-        let decision = self.0.get_or_insert_default();
-        let end = match action {
-            Action::None => return,
-            Action::Ping => return decision.ping = true,
-            Action::UnsolicitedPong => return decision.pong = true,
-            Action::PauseReading(until) => return decision.pause = decision.pause.max(Some(until)),
-            Action::Close(frame) => End::Close(frame),
-            Action::End(frame) => End::Now(frame),
-            Action::Abort(reason) => End::Abort(reason),
+    #[test]
+    fn only_a_busy_socket_waits_for_more_traffic() {
+        let later = read_clock() + Duration::from_secs(3600);
+        let none = Messages {
+            received: 0,
+            taken: 0,
         };
-        let strength = |end: &End| match end {
-            End::Close(_) => 1,
-            End::Now(_) => 2,
-            End::Abort(_) => 3,
-        };
-        let stands = decision.end.as_ref().map_or(0, strength);
-        if strength(&end) > stands {
-            decision.end = Some(end);
+        let mut running: Box<Running> = Box::new(Running::new(Later(later)));
+        for _ in 0..AT_ONCE {
+            running.read(1);
+            assert!(running.tell(0, || none, false).is_none());
+            assert_eq!(running.deadline(), Some(later));
+            assert!(running.rest(false, false) && running.activity.is_none());
         }
+        running.read(1);
+        assert!(running.tell(0, || none, false).is_none());
+        let tick = running.deadline().unwrap();
+        assert!(tick < later);
+
+        assert!(running.fire(tick, none).is_none());
+        assert_eq!(running.deadline(), Some(later));
+        assert!(running.rest(false, false) && running.activity.is_none());
     }
 }
