@@ -332,6 +332,7 @@ impl Connection {
             return Err(Gone);
         }
         self.note_progress(&orders);
+        self.note_news(&orders, shared);
         if orders.close_queued && matches!(self.output, Output::Frames) {
             self.output = Output::Closing {
                 deadline: Instant::now() + CLOSE_TIMEOUT,

@@ -9,6 +9,15 @@ use crate::shared::{Batch, Orders, Shared};
 use crate::timer::Timer;
 
 impl Connection {
+    /// What the handles did, noted before any of it is written.
+    pub(super) fn note_news(&mut self, orders: &Orders, shared: &Shared) {
+        if orders.news
+            && let Some(policies) = &mut self.policies
+        {
+            policies.note(shared.take_news());
+        }
+    }
+
     /// Tells the policies what this round has brought, does as they say, and waits for the next deadline.
     pub(super) fn police(
         &mut self,
@@ -17,12 +26,12 @@ impl Connection {
         timer: &mut Timer,
         cx: &mut Context<'_>,
     ) -> Result<(), Gone> {
+        let plain = matches!((&self.input, &self.output), (Input::Frames, Output::Frames));
+        let written = self.writing.is_empty() && !self.unflushed && self.to_compress() == 0;
         let Some(policies) = &mut self.policies else {
             return Ok(());
         };
-        let plain = matches!((&self.input, &self.output), (Input::Frames, Output::Frames));
-        let written = self.writing.is_empty() && !self.unflushed;
-        if plain && written && !orders.news && policies.waits_for_tick(|| timer.is_pending(cx)) {
+        if plain && written && policies.waits_for_tick(|| timer.is_pending(cx)) {
             // Of a busy socket this is all there is to do for most messages.
             return Ok(());
         }
@@ -30,8 +39,8 @@ impl Connection {
         if orders.close_queued && policies.ends() {
             return Err(Gone);
         }
-        if orders.news {
-            policies.note(shared.take_news());
+        if written && policies.awaits_ping() && shared.is_empty() {
+            policies.ping_left();
         }
         if let Some(decision) = policies.tell(blocked, || shared.messages(), orders.close_queued) {
             shared.obey(*decision);

@@ -7,7 +7,7 @@ use super::Policies;
 use super::activity::{Activity, read_clock};
 use super::decision::{Asked, Decision, End};
 use crate::policy::{Event, SocketPolicy, SocketState};
-use crate::shared::{Batch, Messages, News};
+use crate::shared::{Batch, Messages, News, SentPing};
 
 /// How long after traffic the policies are told of more traffic.
 const MIN_TICK: Duration = Duration::from_millis(10);
@@ -121,11 +121,25 @@ impl Running {
     pub(crate) fn note(&mut self, news: News) {
         let activity = self.activity();
         activity.log.extend(news.sent);
-        if news.ping.is_some() {
-            activity.ping = news.ping;
+        if let Some(SentPing { token, ahead }) = news.ping {
+            // What was written before, and not told yet, was not ahead of it.
+            let ahead = ahead + activity.written;
+            activity.ping = Some(SentPing { token, ahead });
         }
         if news.poked {
             activity.log.push(Event::Poked);
+        }
+    }
+
+    pub(crate) fn awaits_ping(&self) -> bool {
+        let activity = self.activity.as_ref();
+        activity.is_some_and(|activity| activity.ping.is_some())
+    }
+
+    /// Nothing is left to write: compressed, what was ahead of a ping is less than it was.
+    pub(crate) fn ping_left(&mut self) {
+        if let Some(ping) = &mut self.activity().ping {
+            ping.ahead = 0;
         }
     }
 
@@ -338,13 +352,53 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
     use super::*;
+    use crate::policy::Action;
 
     struct Later(Instant);
 
     impl SocketPolicy for Later {
         fn deadline(&self) -> Option<Instant> {
             Some(self.0)
+        }
+    }
+
+    /// Writes down which pings have left.
+    struct Pings(Arc<Mutex<Vec<u64>>>);
+
+    impl SocketPolicy for Pings {
+        fn on_event(&mut self, _: Instant, event: Event, _: &SocketState) -> Action {
+            if let Event::PingSent { token } = event {
+                self.0.lock().push(token);
+            }
+            Action::None
+        }
+    }
+
+    #[test]
+    fn a_ping_has_left_when_all_before_it_is_written() {
+        let left = Arc::default();
+        let mut running: Box<Running> = Box::new(Running::new(Pings(Arc::clone(&left))));
+        let none = Messages {
+            received: 0,
+            taken: 0,
+        };
+        // In a round whose traffic may be told later.
+        running.wrote(1000);
+        let (token, ahead) = (7, 500);
+        running.note(News {
+            sent: Vec::new(),
+            ping: Some(SentPing { token, ahead }),
+            poked: false,
+        });
+        for (written, left_then) in [(0, &[][..]), (499, &[]), (1, &[7])] {
+            running.wrote(written);
+            assert!(running.tell(0, || none, false).is_none());
+            assert_eq!(*left.lock(), left_then, "{written}");
         }
     }
 

@@ -79,6 +79,11 @@ impl Shared {
         })
     }
 
+    /// Whether the driver has taken all that was queued.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.with(|state, _| state.outbox.is_empty())
+    }
+
     pub(crate) fn messages(&self) -> Messages {
         self.with(|state, _| Messages {
             received: state.traffic.messages_received,

@@ -4,14 +4,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::time::sleep;
+use tokio::io::AsyncReadExt;
+use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use towline::{
-    Action, CloseCode, ClosedBy, Event, Opcode, PolicyFactory, SendError, SocketPolicy,
-    SocketState, WebSocket, WebSocketUpgrade,
+    Action, CloseCode, ClosedBy, Compression, Event, Opcode, PolicyFactory, SendError,
+    SocketPolicy, SocketState, WebSocket, WebSocketUpgrade,
 };
 
-use crate::support::{BOTH, Clock, endpoint_with, open, secs, upgrading};
+use crate::support::{BOTH, Clock, Connection, MIB, endpoint_with, open, secs, upgrading};
 
 async fn echo(mut socket: WebSocket) -> Result<(), SendError> {
     while let Some(message) = socket.recv().await {
@@ -222,6 +223,36 @@ async fn it_is_told_of_what_comes_together_with_the_close() {
         let told = told.lock().unwrap();
         let count = told.iter().filter(|event| **event == received).count();
         assert_eq!(count, 1, "{version:?}: {told:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_told_of_a_ping_beside_compressed_messages() {
+    async fn ping_and_send(mut socket: WebSocket) -> Result<(), SendError> {
+        socket.control().poke();
+        socket.send(vec![0; 4 * MIB]).await?;
+        socket.closed().await;
+        Ok(())
+    }
+    for version in BOTH {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let recorder = Arc::clone(&told);
+        let policy = with(move |_| Recorder(Arc::clone(&recorder)));
+        let options =
+            move |upgrade| policy(WebSocketUpgrade::compression(upgrade, Compression::new()));
+        let (app, _ends) = endpoint_with(ping_and_send, options);
+        let (name, value) = ("sec-websocket-extensions", "permessage-deflate");
+        let offer = [(name.parse().unwrap(), value.parse().unwrap())];
+        let mut connection = Connection::open(version, upgrading(app)).await;
+        let mut client = connection.offering(offer.into_iter().collect()).await;
+        let mut bytes = vec![0; MIB];
+        while timeout(secs(1), client.read(&mut bytes))
+            .await
+            .is_ok_and(|read| read.unwrap() > 0)
+        {}
+
+        let told = told.lock().unwrap();
+        assert!(told.contains(&Event::PingSent { token: 1 }), "{told:?}");
     }
 }
 

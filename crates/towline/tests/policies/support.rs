@@ -6,10 +6,11 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
+use http::{HeaderMap, Request, Response, Version};
 use http_body_util::{Empty, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -201,21 +202,28 @@ impl Connection {
 
     /// Opens a socket; over HTTP/1.1 one, over HTTP/2 any number.
     pub(crate) async fn socket(&mut self) -> Client {
+        let io = self.offering(HeaderMap::new()).await;
+        // It reads no more ahead than a message or two.
+        let config = WebSocketConfig::default().read_buffer_size(16 * 1024);
+        WebSocketStream::from_raw_socket(io, Role::Client, Some(config)).await
+    }
+
+    /// Opens a socket by a handshake with further headers.
+    pub(crate) async fn offering(&mut self, headers: HeaderMap) -> TokioIo<Upgraded> {
         let mut response = if let Some(sender) = &mut self.http2 {
-            let request = test_util::http2("/").map(|()| Empty::new());
+            let mut request = test_util::http2("/").map(|()| Empty::new());
+            request.headers_mut().extend(headers);
             sender.send_request(request).await.unwrap()
         } else {
             let io = TokioIo::new(self.http1.take().unwrap());
             let (mut sender, connection) = http1::handshake(io).await.unwrap();
             tokio::spawn(connection.with_upgrades());
-            let request = test_util::http1("/").map(|()| Empty::<Bytes>::new());
+            let mut request = test_util::http1("/").map(|()| Empty::<Bytes>::new());
+            request.headers_mut().extend(headers);
             sender.send_request(request).await.unwrap()
         };
         assert_eq!(response.version(), self.version);
-        let io = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
-        // It reads no more ahead than a message or two.
-        let config = WebSocketConfig::default().read_buffer_size(16 * 1024);
-        WebSocketStream::from_raw_socket(io, Role::Client, Some(config)).await
+        TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap())
     }
 }
 
