@@ -10,6 +10,7 @@ use crate::timer::Timer;
 
 impl Connection {
     /// What the handles did, noted before any of it is written.
+    #[inline]
     pub(super) fn note_news(&mut self, orders: &Orders, shared: &Shared) {
         if orders.news
             && let Some(policies) = &mut self.policies
@@ -81,17 +82,20 @@ impl Connection {
     /// Behind a pause they do not, and in the round that follows the transport is asked again: what woke the driver
     /// meanwhile was not read.
     pub(super) fn policies_rest(&mut self) -> bool {
-        let full = self.room.is_none();
-        let stopped = full || self.is_paused() || !matches!(self.input, Input::Frames);
+        let stopped =
+            self.room.is_none() || self.is_paused() || !matches!(self.input, Input::Frames);
         let Some(policies) = &mut self.policies else {
             return true;
         };
-        policies.rest(stopped, full)
+        policies.rest(stopped)
     }
 
     /// Messages are about to be handed on.
+    #[inline]
     pub(super) fn note_arrived(&mut self, arrived: &Batch) {
-        if let Some(policies) = &mut self.policies {
+        if let Some(policies) = &mut self.policies
+            && policies.watches_messages()
+        {
             policies.arrived(arrived);
         }
     }

@@ -11,8 +11,6 @@ pub(super) struct Activity {
     /// The policies were told of traffic, and are told of more of it then: a busy socket does not read the clock for each
     /// message.
     pub(super) tick: Option<Instant>,
-    /// The timer was pending in this wake-up.
-    pub(super) waits: bool,
     /// The time of this wake-up, if it was read.
     pub(super) now: Option<Instant>,
     /// Until when a policy has paused reading.
@@ -33,8 +31,12 @@ impl Activity {
         *self.now.get_or_insert_with(read_clock)
     }
 
-    pub(super) fn note(&mut self, messages: Messages, full: bool) {
-        let Messages { received, taken } = messages;
+    pub(super) fn note(&mut self, messages: Messages) {
+        let Messages {
+            received,
+            taken,
+            full,
+        } = messages;
         let blocked = self.state.blocked;
         self.state = SocketState {
             blocked,
@@ -42,6 +44,11 @@ impl Activity {
             taken,
             full,
         };
+    }
+
+    /// Whether more traffic, if no byte is blocked, is told with the tick.
+    pub(super) fn only_traffic_waits(&self) -> bool {
+        self.tick.is_some() && self.ping.is_none() && self.state.blocked == 0
     }
 
     pub(super) fn has_ended(&self) -> bool {

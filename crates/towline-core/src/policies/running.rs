@@ -22,9 +22,14 @@ pub(crate) struct Running<P: ?Sized = dyn Each> {
     activity: Option<Box<Activity>>,
     /// How often they were told of traffic since the timer fired without any.
     told: u8,
+    /// There is nothing to tell but more traffic, and that waits for the tick.
+    coalesces: bool,
+    /// The timer was pending in this wake-up.
+    pending: bool,
+    /// A policy has paused reading.
+    paused: bool,
     watches_messages: bool,
     stopped: bool,
-    full: bool,
     ends: bool,
     /// Our Close is queued: they are told nothing more.
     over: bool,
@@ -60,9 +65,11 @@ impl<P: Each> Running<P> {
         Self {
             activity: None,
             told: 0,
+            coalesces: false,
+            pending: false,
+            paused: false,
             watches_messages,
             stopped: false,
-            full: false,
             ends: false,
             over: false,
             policies,
@@ -76,13 +83,14 @@ impl Running {
         policies.make(read_clock)
     }
 
+    #[inline]
     pub(crate) fn watches_messages(&self) -> bool {
         self.watches_messages
     }
 
+    #[inline]
     pub(crate) fn is_paused(&self) -> bool {
-        let activity = self.activity.as_ref();
-        activity.is_some_and(|activity| activity.paused.is_some())
+        self.paused
     }
 
     /// Whether a policy ends the socket without waiting for the peer.
@@ -100,16 +108,20 @@ impl Running {
         self.activity().received += bytes;
     }
 
-    #[inline]
+    /// For those that watch them.
     pub(crate) fn arrived(&mut self, arrived: &Batch) {
-        if self.watches_messages {
-            let log = &mut self.activity().log;
-            log.extend(arrived.iter().map(Event::message_received));
-        }
+        let log = self.log();
+        log.extend(arrived.iter().map(Event::message_received));
+    }
+
+    /// There is something to tell now.
+    fn log(&mut self) -> &mut Vec<Event> {
+        self.coalesces = false;
+        &mut self.activity().log
     }
 
     pub(crate) fn pong(&mut self, token: u64, round_trip: Duration) {
-        self.activity().log.push(Event::Pong { token, round_trip });
+        self.log().push(Event::Pong { token, round_trip });
     }
 
     #[inline]
@@ -119,15 +131,16 @@ impl Running {
 
     /// What the handles did.
     pub(crate) fn note(&mut self, news: News) {
-        let activity = self.activity();
-        activity.log.extend(news.sent);
+        let log = self.log();
+        log.extend(news.sent);
+        if news.poked {
+            log.push(Event::Poked);
+        }
         if let Some(SentPing { token, ahead }) = news.ping {
+            let activity = self.activity();
             // What was written before, and not told yet, was not ahead of it.
             let ahead = ahead + activity.written;
             activity.ping = Some(SentPing { token, ahead });
-        }
-        if news.poked {
-            activity.log.push(Event::Poked);
         }
     }
 
@@ -147,16 +160,10 @@ impl Running {
     /// `is_pending`: once in a wake-up is enough to ask.
     #[inline]
     pub(crate) fn waits_for_tick(&mut self, is_pending: impl FnOnce() -> bool) -> bool {
-        let Some(activity) = &mut self.activity else {
-            return false;
-        };
-        let told =
-            activity.log.is_empty() && activity.ping.is_none() && activity.state.blocked == 0;
-        if activity.tick.is_none() || !told {
-            return false;
+        if self.coalesces && !self.pending {
+            self.pending = is_pending();
         }
-        activity.waits = activity.waits || is_pending();
-        activity.waits
+        self.coalesces && self.pending
     }
 
     /// Tells the policies what has happened in this round, of which `blocked` bytes are left to write.
@@ -173,7 +180,6 @@ impl Running {
         if self.activity.is_none() && blocked == 0 && !close_queued {
             return None;
         }
-        let full = self.full;
         let activity = self.activity();
         let (received, written) = (
             mem::take(&mut activity.received),
@@ -201,7 +207,7 @@ impl Running {
             return None;
         }
         let now = activity.now();
-        activity.note(messages(), full);
+        activity.note(messages());
         let mut asked = Asked::default();
         if transferred {
             self.tell_all(now, Event::Transferred { received, written }, &mut asked);
@@ -212,8 +218,17 @@ impl Running {
         if transferred {
             self.put_off(now);
         }
+        let activity = self.activity();
+        let coalesces = activity.only_traffic_waits();
+        if coalesces {
+            // Nothing more is to happen in this wake-up, and its end passes by here.
+            activity.now = None;
+        }
+        self.coalesces = coalesces;
         if close_queued {
             self.over = true;
+            self.coalesces = false;
+            self.paused = false;
             self.activity = None;
         }
         self.settle(asked)
@@ -260,38 +275,25 @@ impl Running {
         first
     }
 
-    /// The timer has fired for `deadline`: asks those whose time has really come.
+    /// The timer has fired for `deadline`, and of traffic there is none to tell: asks those whose time has really come.
     pub(crate) fn fire(&mut self, deadline: Instant, messages: Messages) -> Option<Box<Decision>> {
-        let full = self.full;
+        self.told = 0;
+        self.coalesces = false;
         let activity = self.activity();
         // The time of this wake-up may have been read just before.
         let now = activity.now().max(deadline);
         activity.now = Some(now);
-        activity.note(messages, full);
+        activity.note(messages);
         activity.tick = None;
-        if activity.paused.is_some_and(|until| until <= now) {
-            activity.paused = None;
-        }
-        let (received, written) = (
-            mem::take(&mut activity.received),
-            mem::take(&mut activity.written),
-        );
-        let transferred = received + written > 0;
+        activity.paused = activity.paused.filter(|until| *until > now);
+        self.paused = activity.paused.is_some();
         let mut asked = Asked::default();
-        if transferred {
-            self.tell_all(now, Event::Transferred { received, written }, &mut asked);
-        }
         let state = self.state();
         self.policies.each(&mut |policy| {
             if policy.deadline().is_some_and(|deadline| deadline <= now) {
                 asked.add(policy.on_deadline(now, &state));
             }
         });
-        if transferred {
-            self.put_off(now);
-        } else {
-            self.told = 0;
-        }
         self.settle(asked)
     }
 
@@ -301,33 +303,35 @@ impl Running {
             if decision.pause.is_some() && !self.over {
                 let activity = self.activity();
                 activity.paused = activity.paused.max(decision.pause);
+                self.paused = true;
             }
         }
         asked.0
     }
 
-    /// The round is over, and nothing is left to do; whether the policies know that reading has `stopped`, because the
-    /// inbox is `full` or for another reason, or goes on.
-    pub(crate) fn rest(&mut self, stopped: bool, full: bool) -> bool {
-        self.full = full;
+    /// The round is over, and nothing is left to do; whether the policies know that reading has `stopped`, or goes on.
+    pub(crate) fn rest(&mut self, stopped: bool) -> bool {
         if stopped != self.stopped {
             self.stopped = stopped;
-            self.activity().log.push(if stopped {
+            self.log().push(if stopped {
                 Event::ReadingStopped
             } else {
                 Event::ReadingResumed
             });
             return false;
         }
-        self.forget_time();
+        self.pending = false;
+        if !self.coalesces {
+            self.forget_time();
+        }
         true
     }
 
     /// The wake-up is over.
     pub(crate) fn forget_time(&mut self) {
+        self.pending = false;
         if let Some(activity) = &mut self.activity {
             activity.now = None;
-            activity.waits = false;
             if activity.has_ended() {
                 self.activity = None;
             }
@@ -386,6 +390,7 @@ mod tests {
         let none = Messages {
             received: 0,
             taken: 0,
+            full: false,
         };
         // In a round whose traffic may be told later.
         running.wrote(1000);
@@ -408,21 +413,30 @@ mod tests {
         let none = Messages {
             received: 0,
             taken: 0,
+            full: false,
         };
         let mut running: Box<Running> = Box::new(Running::new(Later(later)));
         for _ in 0..AT_ONCE {
             running.read(1);
             assert!(running.tell(0, || none, false).is_none());
             assert_eq!(running.deadline(), Some(later));
-            assert!(running.rest(false, false) && running.activity.is_none());
+            assert!(running.rest(false) && running.activity.is_none());
         }
         running.read(1);
         assert!(running.tell(0, || none, false).is_none());
         let tick = running.deadline().unwrap();
         assert!(tick < later);
+        assert!(running.waits_for_tick(|| true));
+
+        // Bytes that are blocked, and then are not, are told of at once.
+        for blocked in [5, 0] {
+            running.wrote(1);
+            assert!(running.tell(blocked, || none, false).is_none());
+            assert_eq!(running.waits_for_tick(|| true), blocked == 0);
+        }
 
         assert!(running.fire(tick, none).is_none());
         assert_eq!(running.deadline(), Some(later));
-        assert!(running.rest(false, false) && running.activity.is_none());
+        assert!(running.rest(false) && running.activity.is_none());
     }
 }

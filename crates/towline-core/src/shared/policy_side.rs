@@ -35,6 +35,8 @@ pub(crate) struct Messages {
     pub(crate) received: u64,
     /// Of those, by the endpoint.
     pub(crate) taken: u64,
+    /// There is no room for more until the endpoint takes some.
+    pub(crate) full: bool,
 }
 
 /// A ping in the queue.
@@ -88,6 +90,7 @@ impl Shared {
         self.with(|state, _| Messages {
             received: state.traffic.messages_received,
             taken: state.inbox.taken,
+            full: state.inbox.room().is_none(),
         })
     }
 
