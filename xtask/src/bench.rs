@@ -9,6 +9,7 @@ mod compression;
 mod instructions;
 mod machine;
 mod options;
+mod pings;
 mod rounds;
 mod scenario;
 mod table;
@@ -47,6 +48,8 @@ pub(crate) fn run(steps: &mut Steps) -> Option<()> {
             instructions::measure(&options)
         } else if options.compression {
             compression::measure(&options)
+        } else if options.pings {
+            pings::measure()
         } else {
             rounds::measure(&options)
         }

@@ -64,6 +64,17 @@ pub(crate) struct Connection {
     unflushed: bool,
     output: Output,
     policies: Option<Box<Running>>,
+    /// What they were not told of.
+    untold: Transferred,
+    /// There was nothing to do for them in this round, or there are none.
+    calm: bool,
+}
+
+/// How many bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Transferred {
+    pub(crate) received: usize,
+    pub(crate) written: usize,
 }
 
 #[derive(Debug)]
@@ -132,6 +143,8 @@ impl Connection {
             unflushed: false,
             output: Output::Frames,
             policies: None,
+            untold: Transferred::default(),
+            calm: true,
         }
     }
 
@@ -175,9 +188,7 @@ impl Connection {
             }
             Ok(bytes)
         });
-        if let Some(policies) = &mut self.policies {
-            policies.arrived(arrived);
-        }
+        self.note_arrived(arrived);
         bytes
     }
 
@@ -234,9 +245,7 @@ impl Connection {
             Some(0) => return Err(Gone),
             Some(bytes) => bytes,
         };
-        if let Some(policies) = &mut self.policies {
-            policies.read(bytes);
-        }
+        self.untold.received += bytes;
         Ok(bytes)
     }
 
@@ -260,6 +269,7 @@ impl Connection {
                         Some(Event::Pong(payload)) => self.pong(shared, &payload),
                         Some(Event::Close(frame)) => {
                             self.input = Input::over(usize::MAX);
+                            self.note_arrived(arrived);
                             shared.peer_closed(arrived, frame.as_ref());
                         }
                         None => {}
@@ -267,6 +277,7 @@ impl Connection {
                 }
                 Err(violation) => {
                     self.input = Input::over(DISCARD_BYTES);
+                    self.note_arrived(arrived);
                     shared.refuse(arrived, violation);
                 }
             }
@@ -320,7 +331,7 @@ impl Connection {
             overdue,
         );
         if let Some(orders) = &orders {
-            self.obey(orders)?;
+            self.obey(orders, shared)?;
         }
         let work = self.deflate();
         self.write_queued(cx)?;
@@ -328,7 +339,10 @@ impl Connection {
             self.end_output(shared, cx)?;
         }
         if self.policies.is_some() {
-            self.police(orders.unwrap_or_default(), shared, timer, cx)?;
+            self.calm = orders.is_none() && self.policies_wait(timer);
+            if !self.calm {
+                self.police(orders.unwrap_or_default(), shared, timer, cx)?;
+            }
             return Ok(work);
         }
         match timer.poll(cx, self.deadline()) {
@@ -338,11 +352,12 @@ impl Connection {
     }
 
     #[inline(never)]
-    fn obey(&mut self, orders: &Orders) -> Result<(), Gone> {
+    fn obey(&mut self, orders: &Orders, shared: &Shared) -> Result<(), Gone> {
         if orders.abort {
             return Err(Gone);
         }
         self.note_progress(orders);
+        self.note_news(orders, shared);
         if orders.close_queued && matches!(self.output, Output::Frames) {
             self.output = Output::Closing {
                 deadline: Instant::now() + CLOSE_TIMEOUT,
@@ -419,9 +434,7 @@ impl Connection {
                 Poll::Ready(Ok(0)) => return Err(Gone),
                 Poll::Ready(Ok(written)) => {
                     self.writing.advance(written);
-                    if let Some(policies) = &mut self.policies {
-                        policies.wrote(written);
-                    }
+                    self.untold.written += written;
                     self.progress = true;
                     self.unflushed = true;
                     if let Output::Closing { deadline } = &mut self.output {
@@ -455,7 +468,7 @@ impl Connection {
         let writes = self.writing.is_empty() && self.to_compress() > 0;
         let (room, done) = shared.finish(written, self.could_read(), writes);
         self.room = room;
-        done && (self.policies.is_none() || self.policies_rest(shared))
+        done && ((self.calm && !room.is_none()) || self.policies_rest())
     }
 
     /// Whether a read, or decoding what was read, might give something now if the inbox has room.

@@ -2,6 +2,9 @@
 
 mod running;
 
+mod activity;
+mod decision;
+
 use std::any::{TypeId, type_name};
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +14,9 @@ use std::time::Instant;
 use http::{Extensions, Method, Request, Response, StatusCode, Version};
 use towline_protocol::handshake::accepted_status;
 
-pub(crate) use self::running::{Decision, End, Running};
+pub(crate) use self::decision::{Decision, End};
+pub(crate) use self::running::Running;
+use self::running::Several;
 use crate::pipeline;
 use crate::policy::SocketPolicy;
 use crate::trace;
@@ -25,10 +30,31 @@ use crate::upgrade::WebSocketUpgrade;
 pub struct PolicyFactory {
     key: TypeId,
     name: &'static str,
-    make: Arc<Make>,
+    make: Arc<dyn Make>,
 }
 
-type Make = dyn Fn(Instant) -> Option<Box<dyn SocketPolicy>> + Send + Sync;
+/// Makes a policy, in the box in which it is to live.
+trait Make: Send + Sync {
+    /// As the only one of its socket.
+    fn alone(&self, now: Instant) -> Option<Box<Running>>;
+
+    /// As one of several.
+    fn beside_others(&self, now: Instant) -> Option<Box<dyn SocketPolicy>>;
+}
+
+impl<P, F> Make for F
+where
+    P: SocketPolicy,
+    F: Fn(Instant) -> Option<P> + Send + Sync,
+{
+    fn alone(&self, now: Instant) -> Option<Box<Running>> {
+        Some(Box::new(Running::new(self(now)?)))
+    }
+
+    fn beside_others(&self, now: Instant) -> Option<Box<dyn SocketPolicy>> {
+        Some(Box::new(self(now)?))
+    }
+}
 
 impl PolicyFactory {
     /// A factory of `make`, which is called with the time at which a socket opens. Where it gives `None`, that socket has
@@ -40,7 +66,7 @@ impl PolicyFactory {
         Self {
             key: TypeId::of::<P>(),
             name: type_name::<P>(),
-            make: Arc::new(move |now| Some(Box::new(make(now)?))),
+            make: Arc::new(make),
         }
     }
 
@@ -61,11 +87,7 @@ impl PolicyFactory {
             None => return Offered(None),
         };
         policies.put(self.clone());
-        Offered(accepts.then(|| Left {
-            name: self.name,
-            accepted,
-            claimed: policies.claimed(),
-        }))
+        Offered(accepts.then(|| policies.left(self.name, accepted)))
     }
 }
 
@@ -78,14 +100,17 @@ impl fmt::Debug for PolicyFactory {
 /// A factory was left in a request; whether a socket takes it is known with the response.
 #[derive(Clone, Debug)]
 #[must_use = "a policy that no socket takes should not go unnoticed"]
-pub struct Offered(Option<Left>);
+pub struct Offered(Option<Arc<Left>>);
 
-#[derive(Clone, Debug)]
+/// Factories were left in a request.
+#[derive(Debug)]
 struct Left {
+    /// The first of them.
     name: &'static str,
     /// The status that accepts the handshake.
     accepted: StatusCode,
-    claimed: Arc<AtomicBool>,
+    /// A socket has taken them.
+    claimed: AtomicBool,
 }
 
 impl Offered {
@@ -103,6 +128,15 @@ impl Offered {
             trace::unclaimed(left.name);
         }
     }
+
+    /// The response is pending. Once a socket has taken the policy it will be for as long as that is open, and there is
+    /// nothing to check any more: this then gives back what the check needs. Only to save memory.
+    pub fn pending(&mut self) {
+        let left = self.0.as_ref();
+        if left.is_some_and(|left| left.claimed.load(Ordering::Acquire)) {
+            self.0 = None;
+        }
+    }
 }
 
 /// The factories on their way to a socket.
@@ -113,8 +147,8 @@ pub(crate) struct Policies(Option<Box<List>>);
 #[derive(Clone, Debug, Default)]
 struct List {
     factories: Vec<PolicyFactory>,
-    /// Of all copies of the list.
-    claimed: Arc<AtomicBool>,
+    /// If they come from layers. Of all copies of the list.
+    left: Option<Arc<Left>>,
 }
 
 impl Policies {
@@ -130,25 +164,35 @@ impl Policies {
         factories.push(factory);
     }
 
-    fn claimed(&mut self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0.get_or_insert_default().claimed)
+    fn left(&mut self, name: &'static str, accepted: StatusCode) -> Arc<Left> {
+        let left = &mut self.0.get_or_insert_default().left;
+        let new = || Left {
+            name,
+            accepted,
+            claimed: AtomicBool::new(false),
+        };
+        Arc::clone(left.get_or_insert_with(|| Arc::new(new())))
     }
 
     /// A socket takes them.
     pub(crate) fn claim(&self) {
-        if let Some(list) = &self.0 {
-            list.claimed.store(true, Ordering::Release);
+        if let Some(left) = self.0.as_ref().and_then(|list| list.left.as_ref()) {
+            left.claimed.store(true, Ordering::Release);
         }
     }
 
     /// The policies of a socket that opens now; the clock is read if there may be one.
-    fn make(&self, now: impl FnOnce() -> Instant) -> Vec<Box<dyn SocketPolicy>> {
-        let Some(list) = &self.0 else {
-            return Vec::new();
-        };
+    fn make(&self, now: impl FnOnce() -> Instant) -> Option<Box<Running>> {
+        let factories = &*self.0.as_ref()?.factories;
         let now = now();
-        let made = list.factories.iter().map(|factory| (factory.make)(now));
-        made.flatten().collect()
+        if let [factory] = factories {
+            return factory.make.alone(now);
+        }
+        let made = factories
+            .iter()
+            .filter_map(|factory| factory.make.beside_others(now));
+        let several: Vec<_> = made.collect();
+        (!several.is_empty()).then(|| Box::new(Running::new(Several(several))) as _)
     }
 }
 
@@ -168,9 +212,11 @@ mod tests {
     }
 
     fn made(request: &mut Request<()>) -> usize {
-        Policies::take(request.extensions_mut())
-            .make(Instant::now)
-            .len()
+        let list = Policies::take(request.extensions_mut()).0.unwrap();
+        let made = list.factories.iter();
+        let now = Instant::now();
+        made.filter_map(|factory| factory.make.beside_others(now))
+            .count()
     }
 
     #[test]

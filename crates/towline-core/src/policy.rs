@@ -40,9 +40,9 @@ pub trait SocketPolicy: Send + 'static {
 
     /// When [`on_deadline`](Self::on_deadline) is to be called.
     ///
-    /// Asked when the socket opens, after every event but [`Event::Transferred`], and when the time that it gave last has
-    /// come. So what mere traffic puts off costs nothing: the deadline is looked at again when it would have been.
-    /// Default: never.
+    /// Asked when the socket opens, whenever it was told of something, and when the time that it gave last has come, so it
+    /// should cost little. The timer is not moved for a later deadline, but looks at it when it fires: what mere traffic
+    /// puts off costs nothing. Default: never.
     fn deadline(&self) -> Option<Instant> {
         None
     }

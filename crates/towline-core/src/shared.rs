@@ -32,7 +32,7 @@ pub(crate) use self::inbox::{Batch, Room, release};
 #[cfg(feature = "tungstenite")]
 pub(crate) use self::loan::{Direction, Returned};
 use self::pings::Pings;
-pub(crate) use self::policy_side::{News, SentPing};
+pub(crate) use self::policy_side::{Messages, News, SentPing};
 use self::wakers::{Wakers, Wakes};
 use crate::closed::{Closed, ClosedBy, Negotiated, Traffic};
 #[cfg(feature = "deflate")]

@@ -1,7 +1,7 @@
 //! The one timer of a socket.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -11,8 +11,6 @@ use crate::io::outside_budget;
 #[derive(Debug, Default)]
 pub(crate) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
-    /// Whom it wakes.
-    waker: Option<Waker>,
 }
 
 impl Timer {
@@ -35,13 +33,10 @@ impl Timer {
         *self = Self::default();
     }
 
-    /// Whether it is armed, for whenever it is, and will wake this task.
+    /// Whether it is armed, for whenever it is, and has not fired: it wakes the task that polled it.
     #[inline]
-    pub(crate) fn is_pending(&self, cx: &Context<'_>) -> bool {
-        let (Some(sleep), Some(waker)) = (&self.sleep, &self.waker) else {
-            return false;
-        };
-        waker.will_wake(cx.waker()) && !sleep.is_elapsed()
+    pub(crate) fn is_pending(&self) -> bool {
+        self.sleep.as_ref().is_some_and(|sleep| !sleep.is_elapsed())
     }
 
     fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
@@ -58,7 +53,6 @@ impl Timer {
             }
             sleep.as_mut().reset(deadline);
         }
-        self.waker = Some(cx.waker().clone());
         Poll::Pending
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::Response;
 use pin_project_lite::pin_project;
@@ -33,8 +33,15 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))?;
-        this.offered.check(&response);
-        Poll::Ready(Ok(response))
+        match this.inner.poll(cx)? {
+            Poll::Ready(response) => {
+                this.offered.check(&response);
+                Poll::Ready(Ok(response))
+            }
+            Poll::Pending => {
+                this.offered.pending();
+                Poll::Pending
+            }
+        }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tower_layer::Layer;
 use towline_core::PolicyFactory;
 
 use crate::error::InvalidKeepAlive;
-use crate::machine::{Machine, Settings};
+use crate::machine::{Common, Machine, Settings};
 use crate::service::KeepAliveService;
 
 /// The settings of a [`KeepAliveLayer`], or of one socket.
@@ -139,13 +139,15 @@ impl KeepAlive {
     }
 
     fn factory(self) -> PolicyFactory {
-        let settings = Arc::new(self.settings);
+        let common = Arc::new(Common {
+            settings: self.settings,
+            epoch: Instant::now(),
+        });
         PolicyFactory::new(move |now| {
             // Different for each socket, and that is all there is to ask of it.
-            let seed = RandomState::new().hash_one(());
-            settings
-                .any()
-                .then(|| Machine::new(Arc::clone(&settings), seed, now))
+            let seed = RandomState::new().hash_one(()) as u32;
+            let any = common.settings.any();
+            any.then(|| Machine::new(Arc::clone(&common), seed, now))
         })
     }
 }

@@ -1,10 +1,13 @@
 //! What keep-alive decides on, as time is told to it: no clock, no runtime.
 
+mod moment;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use towline_core::{Action, CloseCode, Event, SocketPolicy, SocketState};
 
+use self::moment::Moment;
 use crate::layer::Strategy;
 
 /// What a socket is held to. No duration is zero.
@@ -33,99 +36,121 @@ impl Settings {
     }
 }
 
-/// The keep-alive of one socket.
+/// What the sockets of a layer have in common.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) settings: Settings,
+    /// Some time, which need not come before that of a socket: a test's clock may be slower.
+    pub(crate) epoch: Instant,
+}
+
+/// The keep-alive of one socket. A server has one for each, so it is small.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    settings: Arc<Settings>,
-    jitter: Jitter,
-    opened: Instant,
-    probe: Probe,
-    /// How long nothing must come until the next question.
-    wait: Option<Duration>,
-    /// The last message, or when reading went on behind it.
-    message: Instant,
-    /// How many messages there were.
-    messages: u64,
+    common: Arc<Common>,
+    opened: Moment,
+    /// Since when nothing came, or went while bytes were blocked. For [`Probe::Waiting`] and [`Probe::Sent`].
+    silent: Moment,
+    reading: Reading,
     /// Since when the transport has taken nothing of what is queued.
-    blocked: Option<Instant>,
-    /// Since when nothing is read.
-    stopped: Option<Instant>,
-    /// How many messages the endpoint had taken then.
-    taken: u64,
+    blocked: Option<Moment>,
+    jitter: Jitter,
+    probe: Probe,
+    /// The first wait is not over.
+    fresh: bool,
     /// The socket is to end: nothing more is decided.
     over: bool,
 }
 
 /// The question whether the peer is there.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Probe {
-    /// It is not asked; since then nothing came.
-    Waiting(Instant),
+    /// It is not asked.
+    Waiting,
     /// A ping stands in line.
     Queued,
-    /// It has left; since then nothing came.
-    Sent(Instant),
+    /// It has left.
+    Sent,
     /// Nothing is read, so nothing can be asked.
     Suspended,
 }
 
+/// Whether the socket is read. Of the counts the lower half is enough to see that they change.
+#[derive(Clone, Copy, Debug)]
+enum Reading {
+    /// The last of so many messages came then, or reading went on behind it.
+    On { messages: u32, since: Moment },
+    /// Nothing is read; the endpoint had taken so many then.
+    Stopped { taken: u32, since: Moment },
+}
+
 impl Machine {
-    pub(crate) fn new(settings: Arc<Settings>, seed: u64, now: Instant) -> Self {
-        let mut jitter = Jitter(seed);
-        // Sockets that were opened together come apart in the first interval, not by and by.
-        let first = |interval| jitter.between(interval / 2, interval);
+    pub(crate) fn new(common: Arc<Common>, seed: u32, now: Instant) -> Self {
+        let opened = Moment::new(common.epoch, now);
         Self {
-            wait: settings.interval.map(first),
-            settings,
-            jitter,
-            opened: now,
-            probe: Probe::Waiting(now),
-            message: now,
-            messages: 0,
+            common,
+            opened,
+            silent: opened,
+            reading: Reading::On {
+                messages: 0,
+                since: opened,
+            },
             blocked: None,
-            stopped: None,
-            taken: 0,
+            jitter: Jitter(seed),
+            probe: Probe::Waiting,
+            fresh: true,
             over: false,
         }
     }
 
-    fn transferred(&mut self, now: Instant, received: usize, written: usize, state: &SocketState) {
-        if received > 0 {
-            if self.settings.strategy == Strategy::PingPong && self.stopped.is_none() {
-                self.probe = Probe::Waiting(now);
+    fn transferred(&mut self, now: Moment, received: usize, written: usize, state: &SocketState) {
+        if received > 0
+            && let Reading::On { messages, since } = &mut self.reading
+        {
+            if *messages != state.received as u32 {
+                *messages = state.received as u32;
+                *since = now;
             }
-            if state.received != self.messages {
-                self.messages = state.received;
-                self.message = now;
+            if self.common.settings.strategy == Strategy::PingPong {
+                self.wait(now);
             }
         }
         if self.blocked.is_some() && (written > 0 || state.blocked == 0) {
             self.blocked = (state.blocked > 0).then_some(now);
             // A peer that takes what is queued is alive, and may have much to read before the ping.
-            if let Probe::Sent(since) = &mut self.probe {
-                *since = now;
+            if self.probe == Probe::Sent {
+                self.silent = now;
             }
         }
     }
 
-    fn stopped(&mut self, now: Instant, state: &SocketState) {
-        self.stopped = Some(now);
-        self.taken = state.taken;
-        if self.settings.strategy == Strategy::PingPong {
+    fn stopped(&mut self, now: Moment, state: &SocketState) {
+        self.reading = Reading::Stopped {
+            taken: state.taken as u32,
+            since: now,
+        };
+        if self.common.settings.strategy == Strategy::PingPong {
             self.probe = Probe::Suspended;
         }
     }
 
-    fn resumed(&mut self, now: Instant) {
-        self.stopped = None;
-        self.message = now;
-        if self.settings.strategy == Strategy::PingPong {
-            self.probe = Probe::Waiting(now);
+    fn resumed(&mut self, now: Moment, state: &SocketState) {
+        self.reading = Reading::On {
+            messages: state.received as u32,
+            since: now,
+        };
+        if self.common.settings.strategy == Strategy::PingPong {
+            self.wait(now);
         }
     }
 
+    fn wait(&mut self, now: Moment) {
+        self.probe = Probe::Waiting;
+        self.silent = now;
+    }
+
     /// What is due, the strongest first, and since when.
-    fn dues(&self) -> [(Due, Option<Instant>); 6] {
+    fn dues(&self) -> [(Due, Option<Moment>); 6] {
         let Settings {
             timeout,
             idle_timeout,
@@ -133,56 +158,72 @@ impl Machine {
             write_timeout,
             stall_timeout,
             ..
-        } = *self.settings;
-        let after = |since: Option<Instant>, wait: Option<Duration>| since?.checked_add(wait?);
-        let (waiting, sent) = match self.probe {
-            Probe::Waiting(since) => (Some(since), None),
-            Probe::Sent(since) => (None, Some(since)),
-            Probe::Queued | Probe::Suspended => (None, None),
+        } = self.common.settings;
+        let after = |since: Option<Moment>, wait: Option<Duration>| since?.after(wait?);
+        let silent = |probe| (self.probe == probe).then_some(self.silent);
+        let (message, stopped) = match self.reading {
+            Reading::On { since, .. } => (Some(since), None),
+            Reading::Stopped { since, .. } => (None, Some(since)),
         };
-        let reading = self.stopped.is_none();
         [
             (Due::Write, after(self.blocked, write_timeout)),
-            (Due::Answer, after(sent, timeout)),
+            (Due::Answer, after(silent(Probe::Sent), timeout)),
             (Due::Lifetime, after(Some(self.opened), max_lifetime)),
-            (Due::Stall, after(self.stopped, stall_timeout)),
-            (
-                Due::Idle,
-                after(reading.then_some(self.message), idle_timeout),
-            ),
-            (Due::Probe, after(waiting, self.wait)),
+            (Due::Stall, after(stopped, stall_timeout)),
+            (Due::Idle, after(message, idle_timeout)),
+            (Due::Probe, after(silent(Probe::Waiting), self.interval())),
         ]
     }
 
-    fn act(&mut self, due: Due, now: Instant, state: &SocketState) -> Action {
+    /// How long nothing must come until the next question.
+    fn interval(&self) -> Option<Duration> {
+        let interval = self.common.settings.interval?;
+        Some(if self.fresh {
+            // Sockets that were opened together come apart in the first interval, not by and by.
+            self.jitter.between(interval / 2, interval)
+        } else {
+            self.jitter.around(interval)
+        })
+    }
+
+    fn act(&mut self, due: Due, now: Moment, state: &SocketState) -> Action {
         match due {
             Due::Write => Action::Abort("write timeout"),
             Due::Answer => Action::end(CloseCode::INTERNAL_ERROR, "keep-alive timeout"),
             Due::Lifetime => Action::close(CloseCode::GOING_AWAY, "maximum lifetime"),
             Due::Idle => Action::close(CloseCode::GOING_AWAY, "idle timeout"),
-            Due::Stall if state.full && state.taken == self.taken => {
-                Action::close(CloseCode::INTERNAL_ERROR, "stall timeout")
-            }
-            Due::Stall => {
-                self.stopped = Some(now);
-                self.taken = state.taken;
-                Action::None
-            }
+            Due::Stall => self.stall(now, state),
             Due::Probe => {
-                self.wait = self.settings.interval.map(|it| self.jitter.around(it));
+                self.fresh = false;
+                self.jitter.advance();
                 self.probe(now)
             }
         }
     }
 
-    fn probe(&mut self, now: Instant) -> Action {
-        match self.settings.strategy {
+    fn stall(&mut self, now: Moment, state: &SocketState) -> Action {
+        let unchanged = match self.reading {
+            Reading::On { .. } => false,
+            Reading::Stopped { taken, .. } => taken == state.taken as u32,
+        };
+        if state.full && unchanged {
+            return Action::close(CloseCode::INTERNAL_ERROR, "stall timeout");
+        }
+        self.reading = Reading::Stopped {
+            taken: state.taken as u32,
+            since: now,
+        };
+        Action::None
+    }
+
+    fn probe(&mut self, now: Moment) -> Action {
+        match self.common.settings.strategy {
             Strategy::PingPong => {
                 self.probe = Probe::Queued;
                 Action::Ping
             }
             Strategy::UnsolicitedPong => {
-                self.probe = Probe::Waiting(now);
+                self.wait(now);
                 Action::UnsolicitedPong
             }
         }
@@ -190,11 +231,12 @@ impl Machine {
 
     /// It is our own stall that the deadline was missed by so much: whatever the peer or the endpoint did meanwhile has not
     /// been seen. Everything starts over.
-    fn start_over(&mut self, due: Due, now: Instant) -> Action {
+    fn start_over(&mut self, due: Due, now: Moment) -> Action {
         match due {
             Due::Write => self.blocked = Some(now),
-            Due::Idle => self.message = now,
-            Due::Stall => self.stopped = Some(now),
+            Due::Idle | Due::Stall => match &mut self.reading {
+                Reading::On { since, .. } | Reading::Stopped { since, .. } => *since = now,
+            },
             Due::Answer => return self.probe(now),
             Due::Lifetime | Due::Probe => {}
         }
@@ -229,18 +271,18 @@ impl Due {
 
 impl SocketPolicy for Machine {
     fn on_event(&mut self, now: Instant, event: Event, state: &SocketState) -> Action {
+        let now = Moment::new(self.common.epoch, now);
         match event {
             Event::Transferred { received, written } => {
                 self.transferred(now, received, written, state);
             }
             Event::WriteBlocked => self.blocked = Some(now),
-            Event::PingSent { .. } => {
-                if let Probe::Queued = self.probe {
-                    self.probe = Probe::Sent(now);
-                }
+            Event::PingSent { .. } if self.probe == Probe::Queued => {
+                self.probe = Probe::Sent;
+                self.silent = now;
             }
             Event::ReadingStopped => self.stopped(now, state),
-            Event::ReadingResumed => self.resumed(now),
+            Event::ReadingResumed => self.resumed(now, state),
             _ => {}
         }
         Action::None
@@ -250,17 +292,21 @@ impl SocketPolicy for Machine {
         if self.over {
             return None;
         }
-        self.dues().into_iter().filter_map(|(_, at)| at).min()
+        let first = self.dues().into_iter().filter_map(|(_, at)| at).min()?;
+        first.instant(self.common.epoch)
     }
 
     fn on_deadline(&mut self, now: Instant, state: &SocketState) -> Action {
+        let now = Moment::new(self.common.epoch, now);
         let mut probe = Action::None;
         for (due, at) in self.dues() {
-            let Some(late) = at.and_then(|at| now.checked_duration_since(at)) else {
+            let Some(at) = at.filter(|at| *at <= now) else {
                 continue;
             };
-            let tolerance = due.tolerance(&self.settings);
-            let action = if tolerance.is_some_and(|tolerance| late > tolerance) {
+            let tolerated = due
+                .tolerance(&self.common.settings)
+                .and_then(|it| at.after(it));
+            let action = if tolerated.is_some_and(|until| now > until) {
                 self.start_over(due, now)
             } else {
                 self.act(due, now, state)
@@ -278,25 +324,29 @@ impl SocketPolicy for Machine {
     }
 }
 
-/// Numbers that differ from socket to socket (SplitMix64).
+/// Numbers that differ from socket to socket.
 #[derive(Debug)]
-struct Jitter(u64);
+struct Jitter(u32);
 
 impl Jitter {
+    fn advance(&mut self) {
+        self.0 = self.0.wrapping_add(0x9e37_79b9);
+    }
+
     /// Up to a tenth shorter or longer.
-    fn around(&mut self, duration: Duration) -> Duration {
+    fn around(&self, duration: Duration) -> Duration {
         let tenth = duration / 10;
         self.between(duration - tenth, duration.saturating_add(tenth))
     }
 
-    fn between(&mut self, from: Duration, to: Duration) -> Duration {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    fn between(&self, from: Duration, to: Duration) -> Duration {
+        // MurmurHash3's last step, which makes neighbours strangers.
         let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
+        mixed = (mixed ^ (mixed >> 16)).wrapping_mul(0x85eb_ca6b);
+        mixed = (mixed ^ (mixed >> 13)).wrapping_mul(0xc2b2_ae35);
+        mixed ^= mixed >> 16;
         // In steps of 1 / 65536.
-        (to - from) / 65_536 * (mixed >> 48) as u32 + from
+        (to - from) / 65_536 * (mixed >> 16) + from
     }
 }
 

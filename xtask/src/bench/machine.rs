@@ -17,7 +17,7 @@ use crate::{
 const SERVER_PROCESSOR: &str = "0";
 const CLIENT_PROCESSOR: &str = "1";
 
-/// Five thousand sockets and some more.
+/// Ten thousand sockets and some more.
 const FILES: &str = "--nofile=16384:";
 
 const READY: &str = "listening on http://";

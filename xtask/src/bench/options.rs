@@ -13,6 +13,8 @@ pub(super) struct Options {
     pub(super) profile: bool,
     /// Measure compressed messages instead, of the peers that have them.
     pub(super) compression: bool,
+    /// Measure what keep-alive costs idle sockets instead.
+    pub(super) pings: bool,
     pub(super) rounds: usize,
     /// How long one measurement of messages takes.
     pub(super) seconds: f64,
@@ -26,6 +28,7 @@ impl Options {
             instructions: false,
             profile: false,
             compression: false,
+            pings: false,
             rounds: 5,
             seconds: 1.0,
             scenarios: Vec::new(),
@@ -38,6 +41,7 @@ impl Options {
                 "--instructions" => options.instructions = true,
                 "--profile" => options.profile = true,
                 "--compression" => options.compression = true,
+                "--pings" => options.pings = true,
                 "--rounds" => options.rounds = value(&arg, args.next())?,
                 "--seconds" => options.seconds = value(&arg, args.next())?,
                 "--only" => only.push(value::<String>(&arg, args.next())?),
@@ -51,8 +55,11 @@ impl Options {
             return Err("`--profile` goes with `--instructions`".to_owned());
         }
         let is_chosen = options.instructions || !only.is_empty() || !options.peers.is_empty();
-        if options.compression && is_chosen {
-            return Err("`--compression` has scenarios and peers of its own".to_owned());
+        let is_chosen = is_chosen || options.compression && options.pings;
+        if (options.compression || options.pings) && is_chosen {
+            return Err(
+                "`--compression` and `--pings` have scenarios and peers of their own".to_owned(),
+            );
         }
         if options.rounds == 0 || options.seconds <= 0.0 {
             return Err("there is nothing to measure in no time".to_owned());
@@ -109,7 +116,8 @@ pub(super) fn usage() -> String {
          --seconds SECONDS  how long each measurement of messages takes, 1 unless told\n  \
          --instructions     count user-space instructions, by callgrind\n  \
          --profile          with it, the functions and lines that have the most of them\n  \
-         --compression      measure compressed messages instead, and what a context costs"
+         --compression      measure compressed messages instead, and what a context costs\n  \
+         --pings            measure what keep-alive costs 10 000 idle sockets instead, in some minutes"
     )
 }
 
@@ -144,8 +152,10 @@ mod tests {
             ("--profile", "--instructions"),
             (
                 "--compression --only idle",
-                "scenarios and peers of its own",
+                "scenarios and peers of their own",
             ),
+            ("--pings --peer raw", "scenarios and peers of their own"),
+            ("--pings --compression", "scenarios and peers of their own"),
         ] {
             let error = parse(args).unwrap_err();
             assert!(error.contains(named), "{error}");

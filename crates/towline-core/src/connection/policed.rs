@@ -1,14 +1,38 @@
 //! A connection with policies: what they are told, and what they bring about.
 
+use std::mem;
 use std::task::Context;
 
 use tokio::time::Instant;
 
-use super::{Connection, Gone, Input, Output};
-use crate::shared::{Orders, Shared};
+use super::{Connection, Gone, Input};
+use crate::shared::{Batch, Orders, Shared};
 use crate::timer::Timer;
 
 impl Connection {
+    /// What the handles did, noted before any of it is written.
+    #[inline]
+    pub(super) fn note_news(&mut self, orders: &Orders, shared: &Shared) {
+        if orders.news
+            && let Some(policies) = &mut self.policies
+        {
+            policies.transferred(mem::take(&mut self.untold));
+            policies.note(shared.take_news());
+        }
+    }
+
+    /// Whether what this round has brought can wait, as it mostly can on a busy socket, if nobody had orders: while a
+    /// close is under way somebody has.
+    #[inline]
+    pub(super) fn policies_wait(&self, timer: &Timer) -> bool {
+        let coalesces = self.policies.as_ref().is_some_and(|it| it.coalesces());
+        coalesces && self.is_written() && timer.is_pending()
+    }
+
+    fn is_written(&self) -> bool {
+        self.writing.is_empty() && !self.unflushed && self.to_compress() == 0
+    }
+
     /// Tells the policies what this round has brought, does as they say, and waits for the next deadline.
     pub(super) fn police(
         &mut self,
@@ -17,23 +41,19 @@ impl Connection {
         timer: &mut Timer,
         cx: &mut Context<'_>,
     ) -> Result<(), Gone> {
+        let written = self.is_written();
         let Some(policies) = &mut self.policies else {
             return Ok(());
         };
-        let plain = matches!((&self.input, &self.output), (Input::Frames, Output::Frames));
-        let written = self.writing.is_empty() && !self.unflushed;
-        if plain && written && !orders.news && policies.waits_for_tick() && timer.is_pending(cx) {
-            // Of a busy socket this is all there is to do for most messages.
-            return Ok(());
-        }
+        policies.transferred(mem::take(&mut self.untold));
         let blocked = self.writing.len().max(usize::from(self.unflushed));
         if orders.close_queued && policies.ends() {
             return Err(Gone);
         }
-        if orders.news {
-            policies.note(shared.take_news());
+        if written && policies.awaits_ping() && shared.is_empty() {
+            policies.ping_left();
         }
-        if let Some(decision) = policies.tell(blocked, orders.close_queued) {
+        if let Some(decision) = policies.tell(blocked, || shared.messages(), orders.close_queued) {
             shared.obey(*decision);
         }
         let deadline = self.next_deadline();
@@ -57,8 +77,7 @@ impl Connection {
         if own.is_some_and(|own| own <= theirs) {
             return Err(Gone);
         }
-        policies.note_taken(shared.taken());
-        if let Some(decision) = policies.fire(theirs.into_std()) {
+        if let Some(decision) = policies.fire(theirs.into_std(), shared.messages()) {
             shared.obey(*decision);
         }
         let deadline = self.next_deadline();
@@ -72,17 +91,21 @@ impl Connection {
     ///
     /// Behind a pause they do not, and in the round that follows the transport is asked again: what woke the driver
     /// meanwhile was not read.
-    pub(super) fn policies_rest(&mut self, shared: &Shared) -> bool {
+    pub(super) fn policies_rest(&mut self) -> bool {
         let full = self.room.is_none();
         let stopped = full || self.is_paused() || !matches!(self.input, Input::Frames);
-        let Some(policies) = &mut self.policies else {
-            return true;
-        };
-        let rest = policies.rest(stopped, full);
-        if !rest {
-            policies.note_taken(shared.taken());
+        let policies = self.policies.as_mut();
+        policies.is_none_or(|policies| policies.rest(stopped))
+    }
+
+    /// Messages are about to be handed on.
+    #[inline]
+    pub(super) fn note_arrived(&mut self, arrived: &Batch) {
+        if let Some(policies) = &mut self.policies
+            && policies.watches_messages()
+        {
+            policies.arrived(arrived);
         }
-        rest
     }
 
     /// The driver yields in the middle of its work.
@@ -93,15 +116,15 @@ impl Connection {
     }
 
     /// The connection's own deadline, or one of its policies.
-    fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&mut self) -> Option<Instant> {
         match (self.deadline(), self.policies_deadline()) {
             (Some(own), Some(theirs)) => Some(own.min(theirs)),
             (own, theirs) => own.or(theirs),
         }
     }
 
-    fn policies_deadline(&self) -> Option<Instant> {
-        let policies = self.policies.as_ref()?;
+    fn policies_deadline(&mut self) -> Option<Instant> {
+        let policies = self.policies.as_mut()?;
         policies.deadline().map(Instant::from_std)
     }
 }

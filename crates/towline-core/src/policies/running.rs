@@ -3,91 +3,92 @@
 use std::time::{Duration, Instant};
 use std::{fmt, mem};
 
-use towline_protocol::CloseFrame;
-
 use super::Policies;
-use crate::policy::{Action, Event, SocketPolicy, SocketState};
-use crate::shared::{Batch, News, SentPing};
+use super::activity::{Activity, read_clock};
+use super::decision::{Asked, Decision, End};
+use crate::connection::Transferred;
+use crate::policy::{Event, SocketPolicy, SocketState};
+use crate::shared::{Batch, Messages, News, SentPing};
 
 /// How long after traffic the policies are told of more traffic.
 const MIN_TICK: Duration = Duration::from_millis(10);
 const MAX_TICK: Duration = Duration::from_secs(1);
 
-/// The policies of one socket, with what has happened since they were last told.
-pub(crate) struct Running {
-    policies: Box<[Box<dyn SocketPolicy>]>,
-    /// The next deadline of a policy, as of when they were last asked. Traffic leaves it as it is.
-    deadline: Option<Instant>,
-    /// The policies were told of traffic, and are told of more of it then: a busy socket does not read the clock for each
-    /// message.
-    tick: Option<Instant>,
-    /// The time of this wake-up, if it was read.
-    now: Option<Instant>,
-    /// Until when a policy has paused reading.
-    paused: Option<Instant>,
-    /// What else has happened since the policies were told.
-    log: Vec<Event>,
-    received: usize,
-    written: usize,
-    state: SocketState,
-    /// The ping on its way, and how much is to be written until it has left.
-    ping: Option<SentPing>,
+/// How often they are told at once before a socket is busy: a ping and its pong need no further wake-up.
+const AT_ONCE: u8 = 4;
+
+/// The policies of one socket. An idle socket has this and the timer, so it is small.
+pub(crate) struct Running<P: ?Sized = dyn Each> {
+    /// `None` while nothing happens, which is most of a socket's life.
+    activity: Option<Box<Activity>>,
+    /// How often they were told of traffic since the timer fired without any.
+    told: u8,
+    /// There is nothing to tell but more traffic, and that waits for the tick. Reading goes on.
+    coalesces: bool,
+    /// A policy has paused reading.
+    paused: bool,
     watches_messages: bool,
     stopped: bool,
     ends: bool,
+    /// Our Close is queued: they are told nothing more.
+    over: bool,
+    /// Here and not behind a pointer of its own if there is but one.
+    policies: P,
 }
 
-/// What the policies ask for, of all the strongest.
-#[derive(Debug, Default)]
-pub(crate) struct Decision {
-    pub(crate) ping: bool,
-    pub(crate) pong: bool,
-    /// The driver's own affair: see [`Running::is_paused`].
-    pause: Option<Instant>,
-    pub(crate) end: Option<End>,
+/// One policy, or several.
+pub(crate) trait Each: Send + 'static {
+    fn each(&mut self, call: &mut dyn FnMut(&mut dyn SocketPolicy));
 }
 
-#[derive(Debug)]
-pub(crate) enum End {
-    Close(CloseFrame),
-    /// Attempt a Close and drop the connection.
-    Now(CloseFrame),
-    Abort(&'static str),
+impl<P: SocketPolicy> Each for P {
+    fn each(&mut self, call: &mut dyn FnMut(&mut dyn SocketPolicy)) {
+        call(self);
+    }
+}
+
+pub(crate) struct Several(pub(crate) Vec<Box<dyn SocketPolicy>>);
+
+impl Each for Several {
+    fn each(&mut self, call: &mut dyn FnMut(&mut dyn SocketPolicy)) {
+        for policy in &mut self.0 {
+            call(&mut **policy);
+        }
+    }
+}
+
+impl<P: Each> Running<P> {
+    pub(crate) fn new(mut policies: P) -> Self {
+        let mut watches_messages = false;
+        policies.each(&mut |policy| watches_messages |= policy.watches_messages());
+        Self {
+            activity: None,
+            told: 0,
+            coalesces: false,
+            paused: false,
+            watches_messages,
+            stopped: false,
+            ends: false,
+            over: false,
+            policies,
+        }
+    }
 }
 
 impl Running {
     /// The policies of a socket that opens now, if it has any.
     pub(crate) fn open(policies: &Policies) -> Option<Box<Self>> {
-        let policies = policies.make(read_clock);
-        if policies.is_empty() {
-            return None;
-        }
-        let watches_messages = policies.iter().any(|policy| policy.watches_messages());
-        let mut running = Self {
-            policies: policies.into(),
-            deadline: None,
-            tick: None,
-            now: None,
-            paused: None,
-            log: Vec::new(),
-            received: 0,
-            written: 0,
-            state: SocketState::default(),
-            ping: None,
-            watches_messages,
-            stopped: false,
-            ends: false,
-        };
-        running.rearm();
-        Some(Box::new(running))
+        policies.make(read_clock)
     }
 
+    #[inline]
     pub(crate) fn watches_messages(&self) -> bool {
         self.watches_messages
     }
 
+    #[inline]
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused.is_some()
+        self.paused
     }
 
     /// Whether a policy ends the socket without waiting for the peer.
@@ -95,245 +96,343 @@ impl Running {
         self.ends
     }
 
-    pub(crate) fn read(&mut self, bytes: usize) {
-        self.received += bytes;
+    #[inline]
+    fn activity(&mut self) -> &mut Activity {
+        self.activity.get_or_insert_default()
     }
 
-    pub(crate) fn arrived(&mut self, arrived: &Batch) {
-        self.state.received += arrived.messages() as u64;
-        if self.watches_messages {
-            self.log.extend(arrived.iter().map(Event::message_received));
+    /// Bytes that they are to be told of.
+    pub(crate) fn transferred(&mut self, Transferred { received, written }: Transferred) {
+        if received + written > 0 {
+            let activity = self.activity();
+            activity.received += received;
+            activity.written += written;
         }
     }
 
-    pub(crate) fn pong(&mut self, token: u64, round_trip: Duration) {
-        self.log.push(Event::Pong { token, round_trip });
+    /// For those that watch them.
+    pub(crate) fn arrived(&mut self, arrived: &Batch) {
+        let log = self.log();
+        log.extend(arrived.iter().map(Event::message_received));
     }
 
-    pub(crate) fn wrote(&mut self, bytes: usize) {
-        self.written += bytes;
+    /// There is something to tell now.
+    fn log(&mut self) -> &mut Vec<Event> {
+        self.coalesces = false;
+        &mut self.activity().log
+    }
+
+    pub(crate) fn pong(&mut self, token: u64, round_trip: Duration) {
+        self.log().push(Event::Pong { token, round_trip });
     }
 
     /// What the handles did.
     pub(crate) fn note(&mut self, news: News) {
-        self.log.extend(news.sent);
-        if news.ping.is_some() {
-            self.ping = news.ping;
-        }
+        let log = self.log();
+        log.extend(news.sent);
         if news.poked {
-            self.log.push(Event::Poked);
+            log.push(Event::Poked);
+        }
+        if let Some(SentPing { token, ahead }) = news.ping {
+            let activity = self.activity();
+            // What was written before, and not told yet, was not ahead of it.
+            let ahead = ahead + activity.written;
+            activity.ping = Some(SentPing { token, ahead });
         }
     }
 
-    /// How many messages the endpoint has taken, which matters when reading stops.
-    pub(crate) fn note_taken(&mut self, taken: u64) {
-        self.state.taken = taken;
+    pub(crate) fn awaits_ping(&self) -> bool {
+        let activity = self.activity.as_ref();
+        activity.is_some_and(|activity| activity.ping.is_some())
     }
 
-    /// Whether there is nothing to tell but more traffic, if no byte is blocked, and that can wait for the timer as it is.
+    /// Nothing is left to write: compressed, what was ahead of a ping is less than it was.
+    pub(crate) fn ping_left(&mut self) {
+        if let Some(ping) = &mut self.activity().ping {
+            ping.ahead = 0;
+        }
+    }
+
+    /// Whether there is nothing to tell but more traffic, if no byte is blocked and reading goes on, and that can wait for
+    /// the timer.
     #[inline]
-    pub(crate) fn waits_for_tick(&self) -> bool {
-        let told = self.log.is_empty() && self.ping.is_none() && self.state.blocked == 0;
-        self.tick.is_some() && told
+    pub(crate) fn coalesces(&self) -> bool {
+        self.coalesces
     }
 
     /// Tells the policies what has happened in this round, of which `blocked` bytes are left to write.
-    pub(crate) fn tell(&mut self, blocked: usize, close_queued: bool) -> Option<Box<Decision>> {
-        if self.policies.is_empty() {
-            self.log = Vec::new();
+    pub(crate) fn tell(
+        &mut self,
+        blocked: usize,
+        messages: impl FnOnce() -> Messages,
+        close_queued: bool,
+    ) -> Option<Box<Decision>> {
+        if self.over {
+            self.activity = None;
             return None;
         }
-        let (received, written) = (mem::take(&mut self.received), mem::take(&mut self.written));
-        let was_blocked = mem::replace(&mut self.state.blocked, blocked) > 0;
-        if let Some(ping) = &mut self.ping {
+        if self.activity.is_none() && blocked == 0 && !close_queued {
+            return None;
+        }
+        let activity = self.activity();
+        let (received, written) = (
+            mem::take(&mut activity.received),
+            mem::take(&mut activity.written),
+        );
+        let was_blocked = mem::replace(&mut activity.state.blocked, blocked) > 0;
+        if let Some(ping) = &mut activity.ping {
             ping.ahead = ping.ahead.saturating_sub(written);
             if ping.ahead == 0 {
-                self.log.push(Event::PingSent { token: ping.token });
-                self.ping = None;
+                activity.log.push(Event::PingSent { token: ping.token });
+                activity.ping = None;
             }
         }
         if blocked > 0 && !was_blocked {
-            self.log.push(Event::WriteBlocked);
+            activity.log.push(Event::WriteBlocked);
         }
         if close_queued {
-            self.log.push(Event::CloseQueued);
+            activity.log.push(Event::CloseQueued);
         }
         // A flush that has come through is progress without a byte.
         let flushed = was_blocked && blocked == 0;
         let transferred = received + written > 0 || flushed;
-        if !transferred && self.log.is_empty() {
+        let log = mem::take(&mut activity.log);
+        if !transferred && log.is_empty() {
             return None;
         }
-        let transfer = transferred.then_some(Event::Transferred { received, written });
-        let now = self.now();
+        let now = activity.now();
+        activity.note(messages());
         let mut asked = Asked::default();
-        if let Some(event) = transfer {
-            self.tell_all(now, event, &mut asked);
-            self.tick = Some(self.next_tick(now));
+        if transferred {
+            self.tell_all(now, Event::Transferred { received, written }, &mut asked);
         }
-        if self.log.is_empty() && asked.0.is_none() {
-            return None;
-        }
-        self.tell_log(now, asked, close_queued)
-    }
-
-    fn tell_log(
-        &mut self,
-        now: Instant,
-        mut asked: Asked,
-        close_queued: bool,
-    ) -> Option<Box<Decision>> {
-        let log = mem::take(&mut self.log);
-        for &event in &log {
+        for event in log {
             self.tell_all(now, event, &mut asked);
         }
+        if transferred {
+            self.put_off(now);
+        }
+        let activity = self.activity();
+        let coalesces = activity.only_traffic_waits();
+        if coalesces {
+            // Nothing more is to happen in this wake-up, and its end passes by here.
+            activity.now = None;
+        }
+        self.coalesces = coalesces && !self.stopped;
         if close_queued {
-            self.policies = Box::default();
-            self.paused = None;
-            self.tick = None;
+            self.over = true;
+            self.coalesces = false;
+            self.paused = false;
+            self.activity = None;
         }
         self.settle(asked)
     }
 
-    fn tell_all(&mut self, now: Instant, event: Event, asked: &mut Asked) {
-        for policy in &mut self.policies {
-            asked.add(policy.on_event(now, event, &self.state));
+    /// They were told of traffic, and those of a busy socket wait for more. What they are told late is late by a fraction
+    /// of the time that is left to the deadline.
+    fn put_off(&mut self, now: Instant) {
+        self.told = self.told.saturating_add(1);
+        if self.told <= AT_ONCE {
+            return;
         }
+        let deadline = self.policies_deadline();
+        let left = deadline.map(|at| at.saturating_duration_since(now));
+        let wait = left.map_or(MAX_TICK, |left| (left / 16).clamp(MIN_TICK, MAX_TICK));
+        self.activity().tick = Some(now + wait);
+    }
+
+    fn tell_all(&mut self, now: Instant, event: Event, asked: &mut Asked) {
+        let state = self.state();
+        self.policies
+            .each(&mut |policy| asked.add(policy.on_event(now, event, &state)));
+    }
+
+    fn state(&self) -> SocketState {
+        let activity = self.activity.as_ref();
+        activity.map_or_else(SocketState::default, |activity| activity.state)
     }
 
     /// When the timer is to fire.
-    #[inline]
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        match (self.deadline, self.tick) {
-            (Some(deadline), Some(tick)) => Some(deadline.min(tick)),
-            (deadline, tick) => deadline.or(tick),
+    pub(crate) fn deadline(&mut self) -> Option<Instant> {
+        if self.over {
+            return None;
         }
+        let tick = self.activity.as_ref().and_then(|activity| activity.tick);
+        earlier(self.policies_deadline(), tick)
     }
 
-    /// What is told late is late by a fraction of the time that is left to the deadline.
-    fn next_tick(&self, now: Instant) -> Instant {
-        let left = self.deadline.map(|at| at.saturating_duration_since(now));
-        let wait = left.map_or(MAX_TICK, |left| (left / 16).clamp(MIN_TICK, MAX_TICK));
-        now + wait
+    /// When a policy has something to do.
+    fn policies_deadline(&mut self) -> Option<Instant> {
+        let mut first = self.activity.as_ref().and_then(|activity| activity.paused);
+        self.policies
+            .each(&mut |policy| first = earlier(first, policy.deadline()));
+        first
     }
 
-    /// The timer has fired for `deadline`: asks those whose time has really come.
-    pub(crate) fn fire(&mut self, deadline: Instant) -> Option<Box<Decision>> {
+    /// The timer has fired for `deadline`, and of traffic there is none to tell: asks those whose time has really come.
+    pub(crate) fn fire(&mut self, deadline: Instant, messages: Messages) -> Option<Box<Decision>> {
+        self.told = 0;
+        self.coalesces = false;
+        let activity = self.activity();
         // The time of this wake-up may have been read just before.
-        let now = self.now().max(deadline);
-        self.now = Some(now);
-        if self.paused.is_some_and(|until| until <= now) {
-            self.paused = None;
-        }
+        let now = activity.now().max(deadline);
+        activity.now = Some(now);
+        activity.note(messages);
+        activity.tick = None;
+        activity.paused = activity.paused.filter(|until| *until > now);
+        self.paused = activity.paused.is_some();
         let mut asked = Asked::default();
-        let (received, written) = (mem::take(&mut self.received), mem::take(&mut self.written));
-        self.tick = None;
-        if received + written > 0 {
-            let event = Event::Transferred { received, written };
-            self.tell_all(now, event, &mut asked);
-        }
-        for policy in &mut self.policies {
+        let state = self.state();
+        self.policies.each(&mut |policy| {
             if policy.deadline().is_some_and(|deadline| deadline <= now) {
-                asked.add(policy.on_deadline(now, &self.state));
+                asked.add(policy.on_deadline(now, &state));
             }
-        }
-        let decision = self.settle(asked);
-        if received + written > 0 {
-            self.tick = Some(self.next_tick(now));
-        }
-        decision
+        });
+        self.settle(asked)
     }
 
     fn settle(&mut self, asked: Asked) -> Option<Box<Decision>> {
         if let Some(decision) = &asked.0 {
             self.ends |= matches!(decision.end, Some(End::Now(_)));
-            if !self.policies.is_empty() {
-                self.paused = self.paused.max(decision.pause);
+            if decision.pause.is_some() && !self.over {
+                let activity = self.activity();
+                activity.paused = activity.paused.max(decision.pause);
+                self.paused = true;
+                self.coalesces = false;
             }
         }
-        self.rearm();
         asked.0
     }
 
-    fn rearm(&mut self) {
-        let deadlines = self.policies.iter().filter_map(|policy| policy.deadline());
-        self.deadline = deadlines.chain(self.paused).min();
-    }
-
-    /// The round is over, and nothing is left to do; whether the policies know that reading has `stopped`, because the
-    /// inbox is `full` or for another reason, or goes on.
-    pub(crate) fn rest(&mut self, stopped: bool, full: bool) -> bool {
-        self.state.full = full;
+    /// The round is over, and nothing is left to do; whether the policies know that reading has `stopped`, or goes on.
+    pub(crate) fn rest(&mut self, stopped: bool) -> bool {
         if stopped != self.stopped {
             self.stopped = stopped;
-            self.log.push(if stopped {
+            self.log().push(if stopped {
                 Event::ReadingStopped
             } else {
                 Event::ReadingResumed
             });
             return false;
         }
-        self.now = None;
+        self.forget_time();
         true
-    }
-
-    /// The time, read once in a wake-up.
-    fn now(&mut self) -> Instant {
-        *self.now.get_or_insert_with(read_clock)
     }
 
     /// The wake-up is over.
     pub(crate) fn forget_time(&mut self) {
-        self.now = None;
+        if let Some(activity) = &mut self.activity {
+            activity.now = None;
+            if activity.has_ended() {
+                self.activity = None;
+            }
+        }
     }
 }
 
-impl fmt::Debug for Running {
+impl<P: ?Sized> fmt::Debug for Running<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut running = f.debug_struct("Running");
-        running.field("policies", &self.policies.len());
-        running.field("deadline", &self.deadline);
+        running.field("activity", &self.activity);
         running.finish_non_exhaustive()
     }
 }
 
-/// tokio's clock, which tests may pause.
-fn read_clock() -> Instant {
-    tokio::time::Instant::now().into_std()
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
-/// What policies have asked for so far.
-#[derive(Default)]
-struct Asked(Option<Box<Decision>>);
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
 
-impl Asked {
-    #[inline]
-    fn add(&mut self, action: Action) {
-        if !matches!(action, Action::None) {
-            self.weigh(action);
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::policy::Action;
+
+    fn written(written: usize) -> Transferred {
+        let received = 0;
+        Transferred { received, written }
+    }
+
+    struct Later(Instant);
+
+    impl SocketPolicy for Later {
+        fn deadline(&self) -> Option<Instant> {
+            Some(self.0)
         }
     }
 
-    #[cold]
-    fn weigh(&mut self, action: Action) {
-        let decision = self.0.get_or_insert_default();
-        let end = match action {
-            Action::None => return,
-            Action::Ping => return decision.ping = true,
-            Action::UnsolicitedPong => return decision.pong = true,
-            Action::PauseReading(until) => return decision.pause = decision.pause.max(Some(until)),
-            Action::Close(frame) => End::Close(frame),
-            Action::End(frame) => End::Now(frame),
-            Action::Abort(reason) => End::Abort(reason),
-        };
-        let strength = |end: &End| match end {
-            End::Close(_) => 1,
-            End::Now(_) => 2,
-            End::Abort(_) => 3,
-        };
-        let stands = decision.end.as_ref().map_or(0, strength);
-        if strength(&end) > stands {
-            decision.end = Some(end);
+    /// Writes down which pings have left.
+    struct Pings(Arc<Mutex<Vec<u64>>>);
+
+    impl SocketPolicy for Pings {
+        fn on_event(&mut self, _: Instant, event: Event, _: &SocketState) -> Action {
+            if let Event::PingSent { token } = event {
+                self.0.lock().push(token);
+            }
+            Action::None
         }
+    }
+
+    #[test]
+    fn a_ping_has_left_when_all_before_it_is_written() {
+        let left = Arc::default();
+        let mut running: Box<Running> = Box::new(Running::new(Pings(Arc::clone(&left))));
+        let none = Messages {
+            received: 0,
+            taken: 0,
+            full: false,
+        };
+        // In a round whose traffic may be told later.
+        running.transferred(written(1000));
+        let (token, ahead) = (7, 500);
+        running.note(News {
+            sent: Vec::new(),
+            ping: Some(SentPing { token, ahead }),
+            poked: false,
+        });
+        for (bytes, left_then) in [(0, &[][..]), (499, &[]), (1, &[7])] {
+            running.transferred(written(bytes));
+            assert!(running.tell(0, || none, false).is_none());
+            assert_eq!(*left.lock(), left_then, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn only_a_busy_socket_waits_for_more_traffic() {
+        let later = read_clock() + Duration::from_secs(3600);
+        let none = Messages {
+            received: 0,
+            taken: 0,
+            full: false,
+        };
+        let mut running: Box<Running> = Box::new(Running::new(Later(later)));
+        for _ in 0..AT_ONCE {
+            running.transferred(written(1));
+            assert!(running.tell(0, || none, false).is_none());
+            assert_eq!(running.deadline(), Some(later));
+            assert!(running.rest(false) && running.activity.is_none());
+        }
+        running.transferred(written(1));
+        assert!(running.tell(0, || none, false).is_none());
+        let tick = running.deadline().unwrap();
+        assert!(tick < later);
+        assert!(running.coalesces());
+
+        // Bytes that are blocked, and then are not, are told of at once.
+        for blocked in [5, 0] {
+            running.transferred(written(1));
+            assert!(running.tell(blocked, || none, false).is_none());
+            assert_eq!(running.coalesces(), blocked == 0);
+        }
+
+        assert!(running.fire(tick, none).is_none());
+        assert_eq!(running.deadline(), Some(later));
+        assert!(running.rest(false) && running.activity.is_none());
     }
 }

@@ -46,7 +46,9 @@ impl Shared {
     pub(crate) fn deliver(&self, arrived: &mut Batch, cx: &mut Context<'_>) -> bool {
         let endpoint_ready = self.with(|state, wakes| {
             state.wakers.running = true;
-            wakes.register(&mut state.wakers.driver, cx);
+            state.wakers.woken = false;
+            // In another task the timer is to be armed anew.
+            state.wakers.attention |= wakes.register(&mut state.wakers.driver, cx);
             state.take_in(arrived, wakes);
             mem::take(&mut state.wakers.endpoint_ready)
         });

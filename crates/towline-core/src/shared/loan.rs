@@ -73,7 +73,9 @@ impl Shared {
                 return Poll::Ready(());
             }
             match direction {
-                Direction::Read => wakes.register(&mut state.wakers.recv, cx),
+                Direction::Read => {
+                    wakes.register(&mut state.wakers.recv, cx);
+                }
                 Direction::Write => {
                     // As of any IO, the last task that asked is the one that waits.
                     let mut writer = state.wakers.send.pop();

@@ -28,6 +28,17 @@ pub(crate) struct News {
     pub(crate) poked: bool,
 }
 
+/// How many messages there were.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Messages {
+    /// From the peer.
+    pub(crate) received: u64,
+    /// Of those, by the endpoint.
+    pub(crate) taken: u64,
+    /// There is no room for more until the endpoint takes some.
+    pub(crate) full: bool,
+}
+
 /// A ping in the queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SentPing {
@@ -76,9 +87,17 @@ impl Shared {
         })
     }
 
-    /// How many messages the endpoint has taken.
-    pub(crate) fn taken(&self) -> u64 {
-        self.with(|state, _| state.inbox.taken)
+    /// Whether the driver has taken all that was queued.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.with(|state, _| state.outbox.is_empty())
+    }
+
+    pub(crate) fn messages(&self) -> Messages {
+        self.with(|state, _| Messages {
+            received: state.traffic.messages_received,
+            taken: state.inbox.taken,
+            full: state.inbox.room().is_none(),
+        })
     }
 
     /// Does what the policies ask for, in the next round of the driver.

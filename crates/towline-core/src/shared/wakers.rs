@@ -12,6 +12,8 @@ pub(super) struct Wakers {
     pub(super) closed: Vec<Waker>,
     /// The driver is in `poll`: it will look at the state again, so nobody needs to wake it.
     pub(super) running: bool,
+    /// The driver was woken, and has not been polled since.
+    pub(super) woken: bool,
     /// Something changed for the driver since it last looked.
     pub(super) poked: bool,
     /// That was, or something that goes on is, more than messages that are sent and taken.
@@ -68,10 +70,11 @@ impl Wakers {
     pub(super) fn wake_driver_for_messages(&mut self, wakes: &mut Wakes) {
         if self.running {
             self.poked = true;
-        } else {
-            if let Some(driver) = self.driver.take() {
-                wakes.lists().wake.push(driver);
-            }
+        } else if !self.woken
+            && let Some(driver) = &self.driver
+        {
+            self.woken = true;
+            wakes.lists().wake.push(driver.clone());
         }
     }
 
@@ -125,14 +128,14 @@ impl Wakers {
 }
 
 impl Wakes {
-    pub(super) fn register(&mut self, slot: &mut Option<Waker>, cx: &mut Context<'_>) {
-        if !slot
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()))
-            && let Some(replaced) = slot.replace(cx.waker().clone())
-        {
+    /// Whether that is another waker than the one before.
+    #[inline]
+    pub(super) fn register(&mut self, slot: &mut Option<Waker>, cx: &mut Context<'_>) -> bool {
+        let same = slot.as_ref().is_some_and(|it| it.will_wake(cx.waker()));
+        if !same && let Some(replaced) = slot.replace(cx.waker().clone()) {
             self.lists().replaced.push(replaced);
         }
+        !same
     }
 }
 

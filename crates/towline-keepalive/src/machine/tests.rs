@@ -39,10 +39,15 @@ impl Rig {
         Self::seeded(settings, 7)
     }
 
-    fn seeded(settings: Settings, seed: u64) -> Self {
+    fn seeded(settings: Settings, seed: u32) -> Self {
         let start = Instant::now();
+        Self::at_epoch(settings, seed, start, start)
+    }
+
+    fn at_epoch(settings: Settings, seed: u32, epoch: Instant, start: Instant) -> Self {
+        let common = Common { settings, epoch };
         Self {
-            machine: Machine::new(Arc::new(settings), seed, start),
+            machine: Machine::new(Arc::new(common), seed, start),
             start,
             now: start,
             state: SocketState::default(),
@@ -248,7 +253,7 @@ fn jitter_is_a_tenth_and_the_first_wait_up_to_half_shorter() {
 
 #[test]
 fn sockets_opened_together_do_not_ping_together() {
-    const SOCKETS: u64 = 10_000;
+    const SOCKETS: u32 = 10_000;
     let mut rigs: Vec<_> = (0..SOCKETS).map(|seed| Rig::seeded(PINGS, seed)).collect();
     for interval in 0..5 {
         let mut pings = vec![0; 240];
@@ -263,6 +268,21 @@ fn sockets_opened_together_do_not_ping_together() {
             *most < 3 * share,
             "{most} in a second of interval {interval}"
         );
+    }
+}
+
+#[test]
+fn a_clock_may_be_before_or_behind_that_of_the_layer() {
+    let year = secs(365 * 24 * 60 * 60);
+    let now = Instant::now();
+    for (epoch, start) in [(now, now + year), (now + year, now)] {
+        let mut rig = Rig::at_epoch(PINGS, 7, epoch, start);
+        let wait = rig.due();
+        assert_eq!(wait, Rig::new(PINGS).due());
+        assert_eq!(rig.fire(), Action::Ping);
+        rig.ping_leaves();
+        assert_eq!(rig.due(), wait.map(|wait| wait + secs(20)));
+        assert_eq!(rig.fire(), dead());
     }
 }
 

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use peak_alloc::PeakAlloc;
 use tokio::runtime::Builder;
@@ -67,6 +68,17 @@ impl Heap {
         ALLOCATOR.reset_peak_usage();
         let before = ALLOCATOR.current_usage();
         Self { before }
+    }
+
+    /// The same once all sockets are idle: a second after the last traffic, policies are told of what was left to tell.
+    pub(crate) async fn settled() -> Self {
+        loop {
+            let heap = Self::now();
+            tokio::time::sleep(Duration::from_millis(1200)).await;
+            if ALLOCATOR.current_usage() == heap.before {
+                return heap;
+            }
+        }
     }
 
     /// By how many bytes there is more now.

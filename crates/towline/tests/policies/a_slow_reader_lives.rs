@@ -1,8 +1,11 @@
 //! A peer that reads slowly is alive: its pings stand in line behind what is queued.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
+use tokio::time::{Instant, sleep, timeout};
 use towline::keepalive::KeepAlive;
-use towline::{CloseCode, SendError, WebSocket};
+use towline::{CloseCode, ClosedBy, SendError, WebSocket};
 
 use crate::support::{BOTH, Clock, Connection, MIB, endpoint, secs, stack};
 
@@ -58,4 +61,35 @@ async fn lives(version: http::Version, app: crate::support::App) {
     }
     assert_eq!(bytes, MIB);
     clock.assert(secs(130)..=secs(280));
+}
+
+/// Sends as long as it can.
+async fn flood(mut socket: WebSocket) -> Result<(), SendError> {
+    loop {
+        socket.send(vec![0; MIB / 64]).await?;
+    }
+}
+
+/// Twenty times as fast as by default, and so is the reader. What the kernel holds it reads in longer than the timeout.
+#[tokio::test]
+async fn over_tcp_until_it_reads_no_more() {
+    let keep_alive = KeepAlive::new()
+        .interval(Duration::from_millis(1500))
+        .timeout(secs(1))
+        .write_timeout(Duration::from_millis(1500));
+    let (app, mut ends) = endpoint(flood);
+    let mut connection = Connection::open_tcp(stack(keep_alive, app)).await;
+    let mut client = connection.socket().await;
+
+    let start = Instant::now();
+    let mut pings = 0;
+    while pings < 2 || start.elapsed() < secs(5) {
+        let message = client.next().await.unwrap().unwrap();
+        pings += usize::from(message.is_ping());
+        sleep(Duration::from_millis(100)).await;
+        ends.assert_none();
+    }
+
+    let closed = timeout(secs(60), ends.next()).await.unwrap();
+    assert_eq!(closed.by(), ClosedBy::Policy, "{closed}");
 }

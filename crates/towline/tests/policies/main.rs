@@ -1,4 +1,4 @@
-//! Whole stacks with policies on their sockets, in memory and in virtual time.
+//! Whole stacks with policies on their sockets, mostly in memory and in virtual time.
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 

@@ -4,14 +4,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::time::sleep;
+use tokio::io::AsyncReadExt;
+use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use towline::{
-    Action, CloseCode, ClosedBy, Event, Opcode, PolicyFactory, SendError, SocketPolicy,
-    SocketState, WebSocket, WebSocketUpgrade,
+    Action, CloseCode, ClosedBy, Compression, Event, Opcode, PolicyFactory, SendError,
+    SocketPolicy, SocketState, WebSocket, WebSocketUpgrade,
 };
 
-use crate::support::{BOTH, Clock, endpoint_with, open, secs, upgrading};
+use crate::support::{BOTH, Clock, Connection, MIB, endpoint_with, open, secs, upgrading};
 
 async fn echo(mut socket: WebSocket) -> Result<(), SendError> {
     while let Some(message) = socket.recv().await {
@@ -201,6 +202,89 @@ async fn it_is_told_what_happens() {
             transferred.fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1));
         assert_eq!((received, written), (14 + 11 + 6, 10 + 7 + 2));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_told_of_what_comes_together_with_the_close() {
+    for version in BOTH {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let recorder = Arc::clone(&told);
+        let options = with(move |_| Recorder(Arc::clone(&recorder)));
+        let (app, mut ends) = endpoint_with(echo, options);
+        let mut client = open(version, upgrading(app)).await;
+        client.feed(Message::text("hello")).await.unwrap();
+        client.feed(Message::Close(None)).await.unwrap();
+        client.flush().await.unwrap();
+        while client.next().await.is_some() {}
+        ends.next().await;
+
+        let (opcode, len) = (Opcode::Text, 5);
+        let received = Event::MessageReceived { opcode, len };
+        let told = told.lock().unwrap();
+        let count = told.iter().filter(|event| **event == received).count();
+        assert_eq!(count, 1, "{version:?}: {told:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_told_of_a_ping_beside_compressed_messages() {
+    async fn ping_and_send(mut socket: WebSocket) -> Result<(), SendError> {
+        socket.control().poke();
+        socket.send(vec![0; 4 * MIB]).await?;
+        socket.closed().await;
+        Ok(())
+    }
+    for version in BOTH {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let recorder = Arc::clone(&told);
+        let policy = with(move |_| Recorder(Arc::clone(&recorder)));
+        let options =
+            move |upgrade| policy(WebSocketUpgrade::compression(upgrade, Compression::new()));
+        let (app, _ends) = endpoint_with(ping_and_send, options);
+        let (name, value) = ("sec-websocket-extensions", "permessage-deflate");
+        let offer = [(name.parse().unwrap(), value.parse().unwrap())];
+        let mut connection = Connection::open(version, upgrading(app)).await;
+        let mut client = connection.offering(offer.into_iter().collect()).await;
+        let mut bytes = vec![0; MIB];
+        while timeout(secs(1), client.read(&mut bytes))
+            .await
+            .is_ok_and(|read| read.unwrap() > 0)
+        {}
+
+        let told = told.lock().unwrap();
+        assert!(told.contains(&Event::PingSent { token: 1 }), "{told:?}");
+    }
+}
+
+/// Writes down how many messages came and were taken, as of each event.
+struct Counts(Arc<Mutex<Vec<(u64, u64)>>>);
+
+impl SocketPolicy for Counts {
+    fn on_event(&mut self, _: Instant, _: Event, state: &SocketState) -> Action {
+        self.0.lock().unwrap().push((state.received, state.taken));
+        Action::None
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_knows_how_many_messages_were_taken() {
+    async fn one(mut socket: WebSocket) {
+        assert!(socket.recv().await.is_some());
+        socket.closed().await;
+    }
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let counts = Arc::clone(&told);
+    let (app, mut ends) = endpoint_with(one, with(move |_| Counts(Arc::clone(&counts))));
+    let mut client = open(BOTH[0], upgrading(app)).await;
+    for _ in 0..2 {
+        client.send(Message::text("hello")).await.unwrap();
+        sleep(secs(2)).await;
+    }
+    client.close(None).await.unwrap();
+    while client.next().await.is_some() {}
+    ends.next().await;
+    let told = told.lock().unwrap();
+    assert!(told.contains(&(1, 1)) && told.contains(&(2, 1)), "{told:?}");
 }
 
 /// A second policy beside [`At`].

@@ -1,4 +1,4 @@
-//! A server in memory whose connections a test may slow down, and clients over it.
+//! A server, mostly in memory, whose connections a test may slow down, and clients over it.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -6,18 +6,20 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
+use http::{HeaderMap, Request, Response, Version};
 use http_body_util::{Empty, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
+use tokio::net::TcpSocket;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tower::util::BoxCloneService;
 use tower::{Layer, ServiceExt, service_fn};
 use towline::keepalive::KeepAlive;
@@ -113,10 +115,14 @@ where
     )
 }
 
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
 /// A connection to `app`: what a client sends and receives goes through `link`.
 pub(crate) struct Connection {
     version: Version,
-    http1: Option<DuplexStream>,
+    http1: Option<Box<dyn Io>>,
     http2: Option<http2::SendRequest<Empty<Bytes>>>,
 }
 
@@ -159,7 +165,24 @@ impl Connection {
         Self::over(version, client).await
     }
 
-    async fn over(version: Version, io: DuplexStream) -> Self {
+    /// One over TCP, in real time. The kernel holds little of what is on the way, as on a slow line.
+    pub(crate) async fn open_tcp(app: App) -> Self {
+        const BUFFER: u32 = 64 * 1024;
+
+        let socket = TcpSocket::new_v4().unwrap();
+        // Those that are accepted inherit it.
+        socket.set_send_buffer_size(BUFFER).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(2 * BUFFER).unwrap();
+        let connect = socket.connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::try_join!(connect, listener.accept()).unwrap();
+        serve(accepted.0, app);
+        Self::over(Version::HTTP_11, client).await
+    }
+
+    async fn over(version: Version, io: impl Io + 'static) -> Self {
         let (http1, http2) = if version == Version::HTTP_2 {
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())
                 .handshake(TokioIo::new(io))
@@ -168,7 +191,7 @@ impl Connection {
             tokio::spawn(connection);
             (None, Some(sender))
         } else {
-            (Some(io), None)
+            (Some(Box::new(io) as _), None)
         };
         Self {
             version,
@@ -179,19 +202,28 @@ impl Connection {
 
     /// Opens a socket; over HTTP/1.1 one, over HTTP/2 any number.
     pub(crate) async fn socket(&mut self) -> Client {
+        let io = self.offering(HeaderMap::new()).await;
+        // It reads no more ahead than a message or two.
+        let config = WebSocketConfig::default().read_buffer_size(16 * 1024);
+        WebSocketStream::from_raw_socket(io, Role::Client, Some(config)).await
+    }
+
+    /// Opens a socket by a handshake with further headers.
+    pub(crate) async fn offering(&mut self, headers: HeaderMap) -> TokioIo<Upgraded> {
         let mut response = if let Some(sender) = &mut self.http2 {
-            let request = test_util::http2("/").map(|()| Empty::new());
+            let mut request = test_util::http2("/").map(|()| Empty::new());
+            request.headers_mut().extend(headers);
             sender.send_request(request).await.unwrap()
         } else {
             let io = TokioIo::new(self.http1.take().unwrap());
             let (mut sender, connection) = http1::handshake(io).await.unwrap();
             tokio::spawn(connection.with_upgrades());
-            let request = test_util::http1("/").map(|()| Empty::<Bytes>::new());
+            let mut request = test_util::http1("/").map(|()| Empty::<Bytes>::new());
+            request.headers_mut().extend(headers);
             sender.send_request(request).await.unwrap()
         };
         assert_eq!(response.version(), self.version);
-        let io = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
-        WebSocketStream::from_raw_socket(io, Role::Client, None).await
+        TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap())
     }
 }
 
@@ -200,7 +232,7 @@ pub(crate) async fn open(version: Version, app: App) -> Client {
     Connection::open(version, app).await.socket().await
 }
 
-fn serve(io: DuplexStream, app: App) {
+fn serve(io: impl Io + 'static, app: App) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http2()

@@ -8,6 +8,7 @@ mod connection;
 mod echo;
 mod handshakes;
 mod idle;
+mod pings;
 mod process;
 mod wire;
 
@@ -47,6 +48,8 @@ enum Mode {
     Handshakes(handshakes::Options),
     /// Opens connections and holds them
     Idle(idle::Options),
+    /// Opens connections and answers their pings
+    Pings(pings::Options),
 }
 
 fn main() -> ExitCode {
@@ -70,5 +73,6 @@ fn run(options: &Options) -> io::Result<String> {
         Mode::Compressed(mode) => compressed::run(options.server, process, mode),
         Mode::Handshakes(mode) => handshakes::run(options.server, process, mode),
         Mode::Idle(mode) => idle::run(options.server, process, mode),
+        Mode::Pings(mode) => pings::run(options.server, process, mode),
     }
 }

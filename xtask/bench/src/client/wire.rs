@@ -5,6 +5,8 @@ const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8A;
 const MASKED: u8 = 0x80;
 
 /// A message in one frame.
@@ -45,6 +47,16 @@ pub(crate) fn is_close(frame: &[u8]) -> bool {
     frame.first() == Some(&CLOSE)
 }
 
+/// The pong to a ping.
+pub(crate) fn pong(ping: &[u8]) -> Option<Vec<u8>> {
+    match ping {
+        [PING, len, payload @ ..] if usize::from(*len) == payload.len() => {
+            Some(frame(PONG, payload, Some(KEY)))
+        }
+        _ => None,
+    }
+}
+
 fn frame(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {
     let mut frame = vec![first];
     let masked = if key.is_some() { MASKED } else { 0 };
@@ -77,6 +89,11 @@ mod tests {
         assert_eq!(frame(0x81, b"Hello", Some(KEY)), hello);
         assert_eq!(frame(0x81, b"Hello", None), b"\x81\x05Hello");
         assert!(is_close(&close()));
+        assert_eq!(
+            pong(b"\x89\x05Hello").as_deref(),
+            Some(&b"\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"[..])
+        );
+        assert_eq!(pong(b"\x81\x05Hello"), None);
     }
 
     #[test]
