@@ -149,4 +149,4 @@ pub mod upgrade {
 #[cfg(feature = "upgrade")]
 #[cfg_attr(docsrs, doc(cfg(feature = "upgrade")))]
 #[doc(inline)]
-pub use towline_upgrade::UpgradeLayer;
+pub use towline_upgrade::{Drain, Sockets, UpgradeLayer};

@@ -120,8 +120,11 @@ impl Running {
         if news.ping.is_some() {
             self.ping = news.ping;
         }
-        if news.poked {
+        if news.signals.poked {
             self.log.push(Event::Poked);
+        }
+        if news.signals.draining {
+            self.log.push(Event::Draining);
         }
     }
 
