@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::pending;
 use std::time::Duration;
 
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout};
 use towline_core::{CloseCode, CloseFrame, InvalidClose};
 
@@ -78,6 +79,7 @@ impl Drain {
         let before = registry.ended();
         registry.begin_drain();
         let closing = async {
+            registry.tell().await;
             until(begin.checked_add(self.grace)).await;
             close_evenly(registry, &frame, self.spread).await;
             pending().await
@@ -117,6 +119,7 @@ async fn close_evenly(registry: &Registry, frame: &CloseFrame, spread: Duration)
         let share = turn as f64 / keys.len() as f64;
         until(begin.checked_add(spread.mul_f64(share))).await;
         registry.close(*key, frame);
+        consume_budget().await;
     }
 }
 

@@ -7,6 +7,7 @@ use std::task::Waker;
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::Notify;
+use tokio::task::coop::consume_budget;
 use towline_core::CloseFrame;
 use towline_core::pipeline::{Driver, Offer, Remote, WeakRemote};
 
@@ -64,13 +65,19 @@ impl Registry {
         self.state.lock().ended
     }
 
-    /// From here on nobody is let in; those who are there are told.
+    /// From here on nobody is let in.
     pub(super) fn begin_drain(&self) {
         self.state.lock().draining = true;
+    }
+
+    /// Tells those who are there of the drain.
+    pub(super) async fn tell(&self) {
         for key in self.keys() {
             if let Some(remote) = self.remote(key) {
                 remote.drain();
             }
+            // There may be very many.
+            consume_budget().await;
         }
     }
 
