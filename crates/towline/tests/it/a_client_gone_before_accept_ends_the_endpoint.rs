@@ -12,7 +12,7 @@ use crate::support::{EVERYWHERE, Http, extended_connect, next, serve, undecided}
 async fn everywhere() {
     for (server, http) in EVERYWHERE {
         let (log, mut events) = mpsc::unbounded_channel();
-        let address = serve(server, http, undecided(UpgradeLayer::new(), log)).await;
+        let address = serve(server, http, undecided(&UpgradeLayer::new(), log)).await;
 
         match http {
             Http::One => {

@@ -92,7 +92,7 @@ async fn a_slot_comes_back_when_the_client_goes_before_the_accept() {
     for (server, http) in EVERYWHERE {
         let (log, mut events) = mpsc::unbounded_channel();
         let layer = UpgradeLayer::new().max_sockets(1);
-        let address = serve(server, http, undecided(layer, log)).await;
+        let address = serve(server, http, undecided(&layer, log)).await;
         for _ in 0..2 {
             let client = tokio::spawn(async move {
                 match http {

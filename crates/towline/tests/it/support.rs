@@ -313,7 +313,7 @@ pub(crate) async fn within<F: Future>(future: F) -> F::Output {
 }
 
 /// An endpoint that has the offer of a socket and never decides; it logs `called`, and `dropped`.
-pub(crate) fn undecided(layer: UpgradeLayer, log: mpsc::UnboundedSender<&'static str>) -> App {
+pub(crate) fn undecided(layer: &UpgradeLayer, log: mpsc::UnboundedSender<&'static str>) -> App {
     let endpoint = service_fn(move |request: Request<NoBody>| {
         let guard = Guard(log.clone(), "dropped");
         log.send("called").unwrap();
