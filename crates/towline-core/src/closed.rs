@@ -46,6 +46,8 @@ pub enum ClosedBy {
     Violation(Violation),
     /// A [`SocketPolicy`](crate::SocketPolicy): the peer was gone, the socket idle or open for too long.
     Policy,
+    /// The server, which drained its sockets.
+    Drain,
     /// The connection was lost or dropped without any Close.
     Transport,
 }
@@ -196,6 +198,7 @@ impl fmt::Display for Closed {
                 write!(f, "closed with {} because of {violation}", self.code)?;
             }
             ClosedBy::Policy => write!(f, "closed by a policy with {}", self.code)?,
+            ClosedBy::Drain => write!(f, "closed by a drain with {}", self.code)?,
             ClosedBy::Transport => write!(f, "connection lost ({})", self.code)?,
         }
         if !self.reason.is_empty() {
@@ -275,6 +278,7 @@ mod tests {
                 "idle timeout",
                 "closed by a policy with 1001: \"idle timeout\"",
             ),
+            (ClosedBy::Drain, 1001, "", "closed by a drain with 1001"),
             (ClosedBy::Transport, 1006, "", "connection lost (1006)"),
         ];
         for (by, code, reason, expected) in rows {

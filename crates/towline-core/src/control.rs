@@ -49,6 +49,15 @@ impl Control {
         self.shared.poke();
     }
 
+    /// Waits for the drain of all sockets; see [`WebSocket::draining`](crate::WebSocket::draining).
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped and called again.
+    pub fn draining(&self) -> WaitDraining {
+        WaitDraining::new(Arc::clone(&self.shared))
+    }
+
     /// Waits for the end of the socket.
     ///
     /// # Cancel safety
@@ -77,5 +86,26 @@ impl Future for WaitClosed {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
         self.shared.poll_closed(cx)
+    }
+}
+
+/// The future of [`WebSocket::draining`](crate::WebSocket::draining). It keeps nothing open.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct WaitDraining {
+    shared: Arc<Shared>,
+}
+
+impl WaitDraining {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+impl Future for WaitDraining {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.shared.poll_draining(cx)
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::connection::{Connection, Gone};
 use crate::error::UpgradeFailed;
+use crate::pipeline::Remote;
 use crate::policies::{Policies, Running};
 #[cfg(feature = "tungstenite")]
 use crate::shared::Returned;
@@ -73,6 +74,18 @@ impl Driver {
             },
             timer: Timer::default(),
         }
+    }
+
+    /// The socket, as a registry reaches it.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        Remote::socket(Arc::clone(&self.shared))
+    }
+
+    /// Whether [`Remote::abort`] ended the socket.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.shared.is_cut()
     }
 
     /// Drives the socket and, between reading and writing, polls the endpoint that lives in the same task.
@@ -163,8 +176,9 @@ impl Driver {
         self.take_back();
         let outcome = match &mut self.stage {
             Stage::Upgrading { deadline, .. } => {
-                self.shared.put_off();
-                if self.timer.poll(cx, Some(*deadline)).is_ready() {
+                if self.shared.put_off() {
+                    self.upgrade_failed(UpgradeFailed::Aborted);
+                } else if self.timer.poll(cx, Some(*deadline)).is_ready() {
                     self.upgrade_failed(UpgradeFailed::TimedOut);
                 }
                 return 0;

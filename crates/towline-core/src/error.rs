@@ -7,6 +7,8 @@ use http::{HeaderName, Response, StatusCode};
 use towline_protocol::Message;
 use towline_protocol::handshake::ProtocolNotOffered;
 
+use crate::handshake_error::HandshakeError;
+
 /// Why an upgrade was not accepted.
 ///
 /// All but [`UpgradeFailed`](Self::UpgradeFailed) come before any 101, so the error can still be the response: it
@@ -22,6 +24,8 @@ pub enum AcceptError {
     Cancelled,
     /// The endpoint chose a sub-protocol that the client did not offer.
     ProtocolNotOffered(ProtocolNotOffered),
+    /// The server drains its sockets and opens no more.
+    Draining(HandshakeError),
     /// A sub-protocol is required, and the client offered none that the endpoint speaks.
     NoCommonProtocol,
     /// This header belongs to the handshake or to HTTP's framing and cannot be set by an endpoint.
@@ -47,6 +51,7 @@ impl fmt::Display for AcceptError {
                 "the response was given before the upgrade was accepted; accept it before the endpoint returns",
             ),
             Self::Cancelled => f.write_str("the client went away before the upgrade was accepted"),
+            Self::Draining(error) => error.fmt(f),
             Self::ProtocolNotOffered(error) => error.fmt(f),
             Self::NoCommonProtocol => {
                 f.write_str("the client offered no sub-protocol that this endpoint speaks")
@@ -80,6 +85,9 @@ where
     B: From<String>,
 {
     fn from(error: AcceptError) -> Self {
+        if let AcceptError::Draining(error) = error {
+            return Response::<&str>::from(error).map(|text| text.to_owned().into());
+        }
         // What the client did is told to the client; what the server got wrong is the server's own business.
         let text = match error.status() {
             StatusCode::BAD_REQUEST => error.to_string(),
@@ -102,6 +110,8 @@ pub enum UpgradeFailed {
     Disconnected(hyper::Error),
     /// The connection did not come within the handshake timeout.
     TimedOut,
+    /// The socket was aborted before its connection came: the time of a drain was up.
+    Aborted,
     /// The task that was to drive the socket was dropped, as at the end of a runtime.
     Dropped,
 }
@@ -127,6 +137,7 @@ impl fmt::Display for UpgradeFailed {
             Self::TimedOut => {
                 "the connection was not upgraded within the handshake timeout; see that layers outside of the upgrade layer pass its response on, and that the server calls hyper's `with_upgrades()`"
             }
+            Self::Aborted => "the socket was aborted before its connection came",
             Self::Dropped => "the task that drives the socket was dropped before the upgrade",
         })
     }
@@ -136,7 +147,7 @@ impl Error for UpgradeFailed {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::NotServed(error) | Self::Disconnected(error) => Some(error),
-            Self::TimedOut | Self::Dropped => None,
+            Self::TimedOut | Self::Aborted | Self::Dropped => None,
         }
     }
 }

@@ -3,13 +3,14 @@
 use std::error::Error;
 use std::fmt;
 
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderValue, Response, StatusCode, Version};
 use towline_protocol::handshake::InvalidHandshake;
 
 /// A request that cannot become a WebSocket, as an endpoint finds it.
 ///
-/// It converts into the response that tells the client: status, headers and one line of text. On HTTP/2 every 426 and
+/// It converts into the response that tells the client: status, headers and one line of text, and rides in that
+/// response's extensions. On HTTP/2 every 426 and
 /// 405 is a 400, since `Upgrade` and `Connection` are forbidden there (RFC 9113 section 8.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeError {
@@ -27,6 +28,10 @@ pub enum HandshakeErrorKind {
     NotUpgradable,
     /// The handshake is good, and no upgrade layer is around the endpoint.
     NoUpgradeLayer,
+    /// The upgrade layer has as many sockets as it may.
+    TooManySockets,
+    /// The server drains its sockets and opens no more.
+    Draining,
 }
 
 impl HandshakeError {
@@ -48,8 +53,14 @@ impl HandshakeError {
     /// The status of the response that tells the client.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        let HandshakeErrorKind::Invalid(invalid) = self.kind else {
-            return StatusCode::INTERNAL_SERVER_ERROR;
+        let invalid = match self.kind {
+            HandshakeErrorKind::Invalid(invalid) => invalid,
+            HandshakeErrorKind::NotUpgradable | HandshakeErrorKind::NoUpgradeLayer => {
+                return StatusCode::INTERNAL_SERVER_ERROR;
+            }
+            HandshakeErrorKind::TooManySockets | HandshakeErrorKind::Draining => {
+                return StatusCode::SERVICE_UNAVAILABLE;
+            }
         };
         match invalid {
             _ if self.version > Version::HTTP_11 => StatusCode::BAD_REQUEST,
@@ -69,6 +80,12 @@ impl HandshakeError {
             }
             HandshakeErrorKind::NoUpgradeLayer => {
                 "this endpoint needs a towline UpgradeLayer around it to accept a WebSocket"
+            }
+            HandshakeErrorKind::TooManySockets => {
+                "this server has as many WebSockets open as it may"
+            }
+            HandshakeErrorKind::Draining => {
+                "this server is shutting down and opens no more WebSockets"
             }
         }
     }
@@ -118,6 +135,13 @@ where
             HandshakeErrorKind::Invalid(InvalidHandshake::Method) if !http2 => {
                 headers.insert(ALLOW, HeaderValue::from_static("GET"));
             }
+            HandshakeErrorKind::TooManySockets => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("10"));
+            }
+            // The client's next connection may find another server.
+            HandshakeErrorKind::Draining if !http2 => {
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             _ => {}
         }
         response.extensions_mut().insert(error);
@@ -141,7 +165,9 @@ mod tests {
     fn every_kind_has_its_status_and_headers_on_each_version() {
         let not_upgradable = HandshakeErrorKind::NotUpgradable;
         let no_layer = HandshakeErrorKind::NoUpgradeLayer;
-        let rows: [(HandshakeErrorKind, [(u16, &str); 2]); 13] = [
+        let too_many = HandshakeErrorKind::TooManySockets;
+        let draining = HandshakeErrorKind::Draining;
+        let rows: [(HandshakeErrorKind, [(u16, &str); 2]); 15] = [
             (Invalid::NotWebSocket.into(), [(426, UPGRADE_H1), (400, UPGRADE_H2)]),
             (Invalid::HttpVersion.into(), [(426, UPGRADE_H1), (400, UPGRADE_H2)]),
             (Invalid::Version.into(), [(426, UPGRADE_H1), (400, UPGRADE_H2)]),
@@ -155,6 +181,8 @@ mod tests {
             (Invalid::Extensions.into(), [(400, ""), (400, "")]),
             (not_upgradable, [(500, ""), (500, "")]),
             (no_layer, [(500, ""), (500, "")]),
+            (too_many, [(503, "retry-after: 10"), (503, "retry-after: 10")]),
+            (draining, [(503, "connection: close"), (503, "")]),
         ];
         for (kind, answers) in rows {
             for (version, (status, headers)) in HTTP.into_iter().zip(answers) {
@@ -175,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_body_is_one_line_that_says_what_was_wrong() {
-        let rows: [(HandshakeErrorKind, &str); 8] = [
+        let rows: [(HandshakeErrorKind, &str); 10] = [
             (Invalid::NotWebSocket.into(), "speaks WebSocket"),
             (Invalid::Method.into(), "GET"),
             (Invalid::Version.into(), "sec-websocket-version"),
@@ -184,6 +212,8 @@ mod tests {
             (Invalid::Extensions.into(), "sec-websocket-extensions"),
             (HandshakeErrorKind::NotUpgradable, "cannot upgrade"),
             (HandshakeErrorKind::NoUpgradeLayer, "UpgradeLayer"),
+            (HandshakeErrorKind::TooManySockets, "as many"),
+            (HandshakeErrorKind::Draining, "shutting down"),
         ];
         for (kind, part) in rows {
             let error = HandshakeError::new(kind, Version::HTTP_11);

@@ -99,7 +99,7 @@ pub use tokio_tungstenite;
 pub use towline_protocol::NotAMessage;
 
 pub use self::closed::{Closed, ClosedBy, RoundTrip};
-pub use self::control::{Control, WaitClosed};
+pub use self::control::{Control, WaitClosed, WaitDraining};
 pub use self::error::{AcceptError, PingError, SendError, TrySendError, UpgradeFailed};
 pub use self::handshake_error::{HandshakeError, HandshakeErrorKind};
 pub use self::policies::{Offered, PolicyFactory};

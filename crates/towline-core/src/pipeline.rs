@@ -9,9 +9,13 @@
 //! - both at once: the head goes out, and the driver runs alone.
 //!
 //! One state under one lock decides every race between layer and endpoint: offered → accepted | answered | cancelled.
+//!
+//! A registry of sockets reaches an offer, and then the socket, by its [`Remote`].
+
+mod remote;
 
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -24,9 +28,11 @@ use towline_protocol::Limits;
 use towline_protocol::deflate::PerMessageDeflate;
 use towline_protocol::handshake::{self, Handshake};
 
+pub use self::remote::{Remote, WeakRemote};
 use crate::closed::Negotiated;
 pub use crate::driver::{Driver, EndpointFailed};
 use crate::error::{AcceptError, UpgradeFailed};
+use crate::handshake_error::{HandshakeError, HandshakeErrorKind};
 use crate::policies::Policies;
 use crate::shared::Shared;
 use crate::upgrade::{Options, WebSocketUpgrade, is_reserved};
@@ -76,7 +82,10 @@ impl Offer {
     ) -> (Self, WebSocketUpgrade) {
         let slot = Arc::new(Slot {
             handshake,
-            state: Mutex::new(State::Offered(None)),
+            state: Mutex::new(State::Offered {
+                layer: None,
+                draining: false,
+            }),
         });
         let upgrade = WebSocketUpgrade::new(Arc::clone(&slot), limits);
         let offer = Self {
@@ -93,22 +102,30 @@ impl Offer {
         extensions.insert(upgrade);
     }
 
+    /// The handshake, and then the socket that comes of it, as a registry reaches them.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        Remote::offer(Arc::clone(&self.slot))
+    }
+
     /// Ready when the endpoint has accepted; ask after the inner future was pending.
-    pub fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<Accepted> {
+    ///
+    /// # Errors
+    ///
+    /// The response to give in place of the inner future's, which is to be dropped: [`Remote::abort`] was called.
+    pub fn poll_accepted(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Accepted, HandshakeError>> {
         let mut state = self.slot.state.lock();
-        let replaced = match mem::replace(&mut *state, State::Taken) {
-            State::Accepted(accepted) => {
-                drop(state);
-                return Poll::Ready(self.accepted(*accepted));
-            }
-            State::Offered(waker) => {
-                *state = State::Offered(Some(cx.waker().clone()));
-                waker
-            }
-            other => {
-                *state = other;
-                None
-            }
+        if let Some(chosen) = state.take() {
+            drop(state);
+            return Poll::Ready(Ok(self.accepted(chosen)));
+        }
+        let replaced = match &mut *state {
+            State::Offered { layer, .. } => layer.replace(cx.waker().clone()),
+            State::Aborted => return Poll::Ready(Err(self.slot.draining())),
+            _ => None,
         };
         drop(state);
         drop(replaced);
@@ -119,14 +136,14 @@ impl Offer {
     #[must_use]
     pub fn answer(&self) -> Option<Accepted> {
         let mut state = self.slot.state.lock();
-        let previous = mem::replace(&mut *state, State::Answered);
-        let State::Accepted(accepted) = previous else {
+        if let Some(chosen) = state.take() {
             drop(state);
-            return None;
-        };
-        *state = State::Taken;
+            return Some(self.accepted(chosen));
+        }
+        let previous = mem::replace(&mut *state, State::Answered);
         drop(state);
-        Some(self.accepted(*accepted))
+        drop(previous);
+        None
     }
 
     fn accepted(&self, accepted: Chosen) -> Accepted {
@@ -145,8 +162,10 @@ impl Drop for Offer {
     fn drop(&mut self) {
         let mut state = self.slot.state.lock();
         let previous = match &*state {
-            State::Offered(_) | State::Accepted(_) => mem::replace(&mut *state, State::Cancelled),
-            State::Taken | State::Answered | State::Cancelled => return,
+            State::Offered { .. } | State::Accepted(_) => {
+                mem::replace(&mut *state, State::Cancelled)
+            }
+            State::Taken(_) | State::Answered | State::Cancelled | State::Aborted => return,
         };
         drop(state);
         if let State::Accepted(accepted) = previous {
@@ -164,13 +183,33 @@ pub(crate) struct Slot {
 
 #[derive(Debug)]
 enum State {
-    /// With the waker of the layer's response future.
-    Offered(Option<Waker>),
+    Offered {
+        /// Of the layer's response future.
+        layer: Option<Waker>,
+        /// It is too late to accept.
+        draining: bool,
+    },
     Accepted(Box<Chosen>),
     /// Accepted, and the layer knows.
-    Taken,
+    Taken(Weak<Shared>),
     Answered,
     Cancelled,
+    /// The layer is to answer in place of the endpoint.
+    Aborted,
+}
+
+impl State {
+    /// What was accepted, for the layer.
+    fn take(&mut self) -> Option<Chosen> {
+        let Self::Accepted(chosen) = self else {
+            return None;
+        };
+        let taken = Self::Taken(Arc::downgrade(&chosen.shared));
+        match mem::replace(self, taken) {
+            Self::Accepted(chosen) => Some(*chosen),
+            _ => unreachable!("just matched"),
+        }
+    }
 }
 
 /// What the endpoint has accepted.
@@ -218,8 +257,11 @@ impl Slot {
         let lent = false;
         let mut state = self.state.lock();
         let waker = match &mut *state {
-            State::Offered(waker) => waker.take(),
-            State::Accepted(_) | State::Taken => return Err(AcceptError::AlreadyAccepted),
+            State::Offered { draining: true, .. } | State::Aborted => {
+                return Err(AcceptError::Draining(self.draining()));
+            }
+            State::Offered { layer, .. } => layer.take(),
+            State::Accepted(_) | State::Taken(_) => return Err(AcceptError::AlreadyAccepted),
             State::Answered => return Err(AcceptError::Answered),
             State::Cancelled => return Err(AcceptError::Cancelled),
         };
@@ -236,6 +278,11 @@ impl Slot {
             waker.wake();
         }
         Ok(shared)
+    }
+
+    /// Why it is too late to accept.
+    fn draining(&self) -> HandshakeError {
+        HandshakeError::new(HandshakeErrorKind::Draining, self.handshake.version())
     }
 
     /// The compression that these options and the client's offers come to.

@@ -107,6 +107,8 @@ pub enum Event {
         /// From the ping's place in the queue to here.
         round_trip: Duration,
     },
+    /// The server drains its sockets: this one gets its Close soon, unless it ends before.
+    Draining,
     /// Our Close is queued. It is the last event: what is left of the socket is bounded in time.
     CloseQueued,
     /// Somebody called [`Control::poke`](crate::Control::poke).

@@ -10,7 +10,7 @@ use std::thread;
 use futures_core::Stream;
 use towline_protocol::{CloseFrame, Message};
 
-use crate::control::{Control, WaitClosed};
+use crate::control::{Control, WaitClosed, WaitDraining};
 use crate::shared::{DONE, FAILED, Shared, release};
 
 /// Receives from a WebSocket and owns it; made by [`WebSocket::split`](crate::WebSocket::split).
@@ -82,6 +82,15 @@ impl Receiver {
     /// It may be dropped and called again.
     pub fn closed(&self) -> WaitClosed {
         WaitClosed::new(Arc::clone(&self.shared))
+    }
+
+    /// Waits for the drain of all sockets; see [`WebSocket::draining`](crate::WebSocket::draining).
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped and called again.
+    pub fn draining(&self) -> WaitDraining {
+        WaitDraining::new(Arc::clone(&self.shared))
     }
 
     /// A handle that ends the socket from elsewhere and keeps nothing open.

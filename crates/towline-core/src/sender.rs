@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use towline_protocol::Message;
 
 use crate::closed::RoundTrip;
-use crate::control::Control;
+use crate::control::{Control, WaitDraining};
 use crate::error::{PingError, SendError, TrySendError};
 use crate::shared::Shared;
 
@@ -142,6 +142,15 @@ impl Sender {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         !self.shared.accepts_messages()
+    }
+
+    /// Waits for the drain of all sockets; see [`WebSocket::draining`](crate::WebSocket::draining).
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped and called again.
+    pub fn draining(&self) -> WaitDraining {
+        WaitDraining::new(Arc::clone(&self.shared))
     }
 
     /// A handle that ends the socket.

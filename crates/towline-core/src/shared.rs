@@ -4,6 +4,7 @@
 //! messages and buffers are dropped outside of the lock.
 
 mod close;
+mod draining;
 mod inbox;
 #[cfg(feature = "tungstenite")]
 mod loan;
@@ -32,6 +33,8 @@ pub(crate) use self::inbox::{Batch, Room, release};
 #[cfg(feature = "tungstenite")]
 pub(crate) use self::loan::{Direction, Returned};
 use self::pings::Pings;
+#[cfg(test)]
+pub(crate) use self::policy_side::Signals;
 pub(crate) use self::policy_side::{Messages, News, SentPing};
 use self::wakers::{Wakers, Wakes};
 use crate::closed::{Closed, ClosedBy, Negotiated, Traffic};
@@ -81,6 +84,10 @@ struct State {
     /// Nobody sends any more: our Close is asked for, or the socket has ended.
     shut: bool,
     aborted: bool,
+    /// All sockets of the server are being drained.
+    draining: bool,
+    /// The drain's time was up before the socket's.
+    cut: bool,
     traffic: Traffic,
     watched: policy_side::Watched,
     wakers: Wakers,
@@ -120,6 +127,8 @@ impl Shared {
             discarding: false,
             shut: false,
             aborted: false,
+            draining: false,
+            cut: false,
             traffic: Traffic::default(),
             watched: policy_side::Watched::default(),
             wakers: Wakers::default(),
@@ -264,6 +273,15 @@ impl State {
         self.shut = true;
         self.wakers.wake_recv(wakes);
         self.wakers.wake_send(wakes);
+        self.wakers.wake_driver(wakes);
+    }
+
+    /// Drops the connection in the next round of the driver.
+    fn abort_by(&mut self, by: ClosedBy, reason: &str, wakes: &mut Wakes) {
+        let first = (by, CloseCode::ABNORMAL, reason.to_owned());
+        self.close.first.get_or_insert(first);
+        self.aborted = true;
+        self.shut = true;
         self.wakers.wake_driver(wakes);
     }
 

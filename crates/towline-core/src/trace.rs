@@ -11,7 +11,7 @@ pub(crate) fn upgrade_failed(error: &UpgradeFailed) {
         UpgradeFailed::NotServed(_) | UpgradeFailed::TimedOut => {
             tracing::error!(%error, "WebSocket upgrade failed");
         }
-        UpgradeFailed::Disconnected(_) | UpgradeFailed::Dropped => {
+        UpgradeFailed::Disconnected(_) | UpgradeFailed::Aborted | UpgradeFailed::Dropped => {
             tracing::debug!(%error, "WebSocket upgrade failed");
         }
     }

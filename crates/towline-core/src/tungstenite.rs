@@ -11,6 +11,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use towline_protocol::Limits;
 
+use crate::control::WaitDraining;
 use crate::error::AcceptError;
 use crate::io::Io;
 use crate::shared::Direction;
@@ -31,6 +32,8 @@ impl WebSocketUpgrade {
     /// - *The Close.* One goes out only if the endpoint sends it. An endpoint that fails, panics or just drops the stream
     ///   ends the connection, and the peer sees 1006. A Close that was sent is not lost over unread input: the connection is
     ///   shut down, and read for at most 1 s and 1 MiB before it is dropped.
+    /// - *The drain of all sockets.* It sends no Close, and drops the connection and the endpoint at its deadline; the
+    ///   endpoint may watch [`Transport::draining`] and close before.
     /// - *Violations.* They are errors of the stream, and the peer is not told. So is a message that is larger than
     ///   [`max_message_size`](Self::max_message_size), 1 MiB by default. The number of fragments is not limited.
     /// - *Memory.* tungstenite keeps a read buffer of 128 KiB a socket, and queues pongs without bound for a peer that
@@ -115,6 +118,12 @@ impl Transport {
     #[must_use]
     pub fn version(&self) -> Version {
         self.socket.version()
+    }
+
+    /// Waits for the drain of all sockets; see [`WebSocket::draining`](crate::WebSocket::draining). The drain sends no
+    /// Close over this transport: the endpoint does, or is dropped at the drain's deadline.
+    pub fn draining(&self) -> WaitDraining {
+        self.socket.draining()
     }
 
     /// The connection, unless the pipeline has ended; the context is woken when it does.

@@ -13,7 +13,7 @@ use towline_protocol::deflate::PerMessageDeflate;
 use towline_protocol::{CloseCode, InvalidClose, Message};
 
 use crate::closed::{Closed, RoundTrip};
-use crate::control::{Control, WaitClosed};
+use crate::control::{Control, WaitClosed, WaitDraining};
 use crate::error::{PingError, SendError, TrySendError};
 use crate::receiver::Receiver;
 use crate::sender::{SendOptions, Sender};
@@ -173,6 +173,37 @@ impl WebSocket {
     /// It may be dropped and called again.
     pub fn closed(&self) -> WaitClosed {
         self.receiver.closed()
+    }
+
+    /// Waits until the server begins to drain its sockets, as it does before it stops, or until this one has ended.
+    ///
+    /// An endpoint that says goodbye in its own way selects between this and [`recv`](Self::recv). One that does not
+    /// gets the Close of the drain. The future owns nothing of the socket and borrows nothing.
+    ///
+    /// ```
+    /// # use towline_core::{InvalidClose, WebSocket};
+    /// async fn endpoint(mut socket: WebSocket) -> Result<(), InvalidClose> {
+    ///     let mut draining = socket.draining();
+    ///     loop {
+    ///         tokio::select! {
+    ///             message = socket.recv() => match message {
+    ///                 Some(message) => println!("{message:?}"),
+    ///                 None => return Ok(()),
+    ///             },
+    ///             () = &mut draining => {
+    ///                 socket.close(1001, "your session is saved").await?;
+    ///                 return Ok(());
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped and called again.
+    pub fn draining(&self) -> WaitDraining {
+        self.receiver.draining()
     }
 
     /// Drops the connection at once: no Close, and nothing that is queued goes out.

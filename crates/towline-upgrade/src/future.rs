@@ -7,10 +7,12 @@ use std::task::{Context, Poll, ready};
 use http::Response;
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
+use towline_core::HandshakeError;
 use towline_core::pipeline::{Accepted, Offer};
 
 use crate::body::UpgradeBody;
 use crate::pipeline::{Endpoint, Pipeline, Surroundings};
+use crate::trace;
 
 pin_project! {
     /// The future of [`Upgrade`](crate::Upgrade): the inner service's response, or the one that accepts a WebSocket.
@@ -28,6 +30,7 @@ pin_project! {
     enum State<F, E> {
         Passed { #[pin] inner: F },
         Offered { offered: Option<Offered<F, E>> },
+        Refused { error: HandshakeError },
     }
 }
 
@@ -43,6 +46,11 @@ pub(crate) struct Offered<F, E> {
 impl<F, E> ResponseFuture<F, E> {
     pub(crate) fn passed(inner: F) -> Self {
         let state = State::Passed { inner };
+        Self { state }
+    }
+
+    pub(crate) fn refused(error: HandshakeError) -> Self {
+        let state = State::Refused { error };
         Self { state }
     }
 
@@ -67,13 +75,18 @@ where
                 return Poll::Ready(response.map(|response| response.map(UpgradeBody::new)));
             }
             StateProj::Offered { offered } => offered,
+            StateProj::Refused { error } => return Poll::Ready(Ok(refusal(*error))),
         };
         let Some(mut offered) = slot.take() else {
             panic!("`ResponseFuture` polled after completion");
         };
         let (endpoint, accepted) = match offered.inner.as_mut().poll(cx) {
             Poll::Pending => match offered.offer.poll_accepted(cx) {
-                Poll::Ready(accepted) => (Endpoint::Running(offered.inner), accepted),
+                Poll::Ready(Ok(accepted)) => (Endpoint::Running(offered.inner), accepted),
+                Poll::Ready(Err(error)) => {
+                    offered.surroundings.place.cut();
+                    return Poll::Ready(Ok(refusal(error)));
+                }
                 Poll::Pending => {
                     *slot = Some(offered);
                     return Poll::Pending;
@@ -87,8 +100,15 @@ where
             },
         };
         let Accepted { head, driver, .. } = accepted;
+        offered.surroundings.place.accepted(&driver);
         let pipeline = Pipeline::new(endpoint, driver, offered.surroundings);
         offered.executor.execute(pipeline);
         Poll::Ready(Ok(head.map(|()| UpgradeBody::empty())))
     }
+}
+
+/// The response that the layer gives in place of the inner service.
+fn refusal<B>(error: HandshakeError) -> Response<UpgradeBody<B>> {
+    trace::refused(&error);
+    Response::<&'static str>::from(error).map(UpgradeBody::text)
 }

@@ -1,14 +1,18 @@
 //! The layer and its settings.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioExecutor;
+use tokio::sync::Semaphore;
 use tower_layer::Layer;
 #[cfg(feature = "deflate")]
 use towline_core::Compression;
 use towline_core::Limits;
 
+use crate::admission::Admission;
 use crate::service::Upgrade;
+use crate::sockets::Sockets;
 
 /// Offers a WebSocket to the inner service for every valid handshake, and keeps the request's pipeline alive until that
 /// socket closes.
@@ -19,6 +23,7 @@ use crate::service::Upgrade;
 pub struct UpgradeLayer<E = TokioExecutor> {
     executor: E,
     settings: Settings,
+    admission: Admission,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +48,7 @@ impl UpgradeLayer {
         Self {
             executor: TokioExecutor::new(),
             settings,
+            admission: Admission::default(),
         }
     }
 }
@@ -53,6 +59,7 @@ impl<E> UpgradeLayer<E> {
         UpgradeLayer {
             executor,
             settings: self.settings,
+            admission: self.admission,
         }
     }
 
@@ -71,6 +78,26 @@ impl<E> UpgradeLayer<E> {
     #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
     pub fn compression(mut self, compression: impl Into<Option<Compression>>) -> Self {
         self.settings.compression = compression.into();
+        self
+    }
+
+    /// Counts the sockets of this layer among `sockets`, by which they are drained before the server stops. Several layers
+    /// may share one set. Default: none, and nothing is kept track of.
+    pub fn sockets(mut self, sockets: &Sockets) -> Self {
+        self.admission.sockets = Some(sockets.clone());
+        self
+    }
+
+    /// How many sockets there may be at a time. A handshake above that gets a 503 with `Retry-After: 10`. Default: `None`,
+    /// without a limit.
+    ///
+    /// A slot is taken at the handshake, before the inner service is called. It is given back when that answers without
+    /// accepting, or else when the socket has closed and the endpoint has returned. The limit is that of this layer, with
+    /// its clones and the services that it is applied to; layers that share their [`Sockets`] have a limit each. An inner
+    /// service that upgrades by itself gives its slot back at the 101.
+    pub fn max_sockets(mut self, max: impl Into<Option<usize>>) -> Self {
+        let slots = |max: usize| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
+        self.admission.slots = max.into().map(slots);
         self
     }
 
@@ -104,6 +131,7 @@ where
     type Service = Upgrade<S, E>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Upgrade::new(inner, self.executor.clone(), self.settings)
+        let admission = self.admission.clone();
+        Upgrade::new(inner, self.executor.clone(), self.settings, admission)
     }
 }

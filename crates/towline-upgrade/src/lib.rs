@@ -65,11 +65,42 @@
 //! `serve_connection_with_upgrades()`. For HTTP/2 it must also enable extended CONNECT (`enable_connect_protocol()`),
 //! and a router must let the method CONNECT through: in axum that is `any(endpoint)` instead of `get(endpoint)`.
 //!
+//! # Shutdown
+//!
+//! A server that stops does not wait for its sockets: hyper is done with a connection once it is upgraded, and when `main`
+//! returns they are dropped, without a Close. [`Sockets::drain`] ends them in good order and tells when they are gone:
+//!
+//! ```no_run
+//! # use towline_upgrade::{Drain, InvalidDrain, Sockets, UpgradeLayer};
+//! # use std::time::Duration;
+//! # async fn stop() -> Result<(), InvalidDrain> {
+//! let sockets = Sockets::new();
+//! let layer = UpgradeLayer::new().sockets(&sockets); // and serve
+//!
+//! // When the signal comes:
+//! let drain = Drain::new().reason("restarting").spread(Duration::from_secs(10));
+//! let drained = sockets.drain(drain).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! New handshakes get a 503 meanwhile, other requests flow on. Endpoints may watch
+//! [`WebSocket::draining`](towline_core::WebSocket::draining) and finish by themselves; the others get a Close 1001 behind what
+//! they have queued; what is left at the deadline is dropped. Then stop the server: on HTTP/2 a connection is not done before
+//! its sockets are, so a graceful shutdown that begins earlier waits for the drain, and one without a drain for ever.
+//!
+//! The sockets of an inner service that upgrades by itself are not among them.
+//!
+//! [`UpgradeLayer::max_sockets`] limits how many there are at a time, by a 503 with `Retry-After`. A limit that queues, or
+//! counts by user or by route, is a layer inside: tower's `ConcurrencyLimitLayer` waits for a place, with its `LoadShedLayer`
+//! around it it refuses.
+//!
 //! # HTTP/2
 //!
 //! Sockets of one connection share its flow-control window. One whose endpoint takes nothing fills its stream's window; where
 //! that is as large as the connection's, it starves its siblings. So set the connection's window to that of a stream times
 //! the streams allowed, in hyper `initial_stream_window_size(64 KiB)` and `initial_connection_window_size(64 KiB × streams)`.
+//! `axum::serve` lets neither be set, and hyper's default is 1 MiB for both: serve axum's router by hyper-util instead.
 //! h2, which hyper speaks HTTP/2 with, also bounds the *small* frames that nobody has read, by half of the connection's
 //! window: past it the whole connection is closed (`ENHANCE_YOUR_CALM`). Measured with windows of 1 MiB: after some 2200 unread
 //! messages of up to 20 bytes each. An endpoint that wants nothing of its peer calls `discard`.
@@ -79,20 +110,23 @@
 //! # Cancel safety
 //!
 //! Before the endpoint has accepted, dropping the response future, as hyper does when the client goes away, drops the
-//! inner future. After it, the pipeline's task goes on by itself.
+//! inner future. After it, the pipeline's task goes on by itself. A drain that is dropped stops where it is:
+//! [`Sockets::drain`].
 //!
 //! # Features
 //!
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `deflate` | `UpgradeLayer::compression`: permessage-deflate (RFC 7692) |
-//! | `tracing` | the span that was current when the service was called stays with the pipeline; events for a panic, a failure and a dropped endpoint |
+//! | `tracing` | the span that was current when the service was called stays with the pipeline; events for a panic, a failure, a dropped endpoint, a handshake that the layer refused and the end of a drain |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod layer;
 mod service;
+mod sockets;
 
+mod admission;
 mod body;
 mod future;
 mod pipeline;
@@ -103,3 +137,4 @@ pub use self::future::ResponseFuture;
 pub use self::layer::UpgradeLayer;
 pub use self::pipeline::Pipeline;
 pub use self::service::Upgrade;
+pub use self::sockets::{Drain, Drained, InvalidDrain, Sockets};

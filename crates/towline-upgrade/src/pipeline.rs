@@ -12,6 +12,7 @@ use tokio::time::{Sleep, sleep};
 use towline_core::Closed;
 use towline_core::pipeline::{Driver, EndpointFailed};
 
+use crate::admission::Place;
 use crate::trace::{self, CallSpan};
 
 /// The task that goes on when the handshake is answered: all layers inside of the upgrade layer, the endpoint, and the
@@ -37,6 +38,8 @@ enum Phase {
 pub(crate) struct Surroundings {
     pub(crate) endpoint_grace: Option<Duration>,
     pub(crate) span: CallSpan,
+    // Dropped last: until then the pipeline counts.
+    pub(crate) place: Place,
 }
 
 impl<F> Pipeline<F> {
@@ -64,17 +67,22 @@ where
         let _entered = surroundings.span.enter();
         if let Phase::Open(driver) = phase {
             ready!(driver.poll(cx, |cx| endpoint.poll(cx)));
+            if driver.is_cut() {
+                surroundings.place.cut();
+            }
             let grace = surroundings.endpoint_grace;
             *phase = Phase::Unwinding(grace.map(|grace| Box::pin(sleep(grace))));
         }
         // A failure of the endpoint comes too late to matter to the socket.
         let _ = endpoint.poll(cx);
         if let (Endpoint::Running(_), Phase::Unwinding(grace)) = (&endpoint, phase) {
-            match grace {
-                Some(grace) => ready!(grace.as_mut().poll(cx)),
-                None => return Poll::Pending,
+            if !surroundings.place.is_expired(cx.waker()) {
+                match grace {
+                    Some(grace) => ready!(grace.as_mut().poll(cx)),
+                    None => return Poll::Pending,
+                }
+                trace::overstayed();
             }
-            trace::overstayed();
             endpoint.discard();
         }
         Poll::Ready(())

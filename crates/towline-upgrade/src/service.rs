@@ -9,6 +9,7 @@ use tower_service::Service;
 use towline_core::pipeline::{self, Offer};
 use towline_core::{HandshakeError, HandshakeErrorKind, WebSocketUpgrade};
 
+use crate::admission::{Admission, Place};
 use crate::body::UpgradeBody;
 use crate::future::{Offered, ResponseFuture};
 use crate::layer::Settings;
@@ -21,14 +22,16 @@ pub struct Upgrade<S, E> {
     inner: S,
     executor: E,
     settings: Settings,
+    admission: Admission,
 }
 
 impl<S, E> Upgrade<S, E> {
-    pub(crate) fn new(inner: S, executor: E, settings: Settings) -> Self {
+    pub(crate) fn new(inner: S, executor: E, settings: Settings, admission: Admission) -> Self {
         Self {
             inner,
             executor,
             settings,
+            admission,
         }
     }
 
@@ -69,9 +72,13 @@ impl<S, E> Upgrade<S, E> {
         } = self.settings;
         // The original stays for an inner service that upgrades by itself.
         let (offer, upgrade) = Offer::new(handshake, on_upgrade.clone(), limits, handshake_timeout);
+        let place = match self.admission.admit(&offer) {
+            Ok(place) => place,
+            Err(kind) => return Judgement::Answer(HandshakeError::new(kind, head.version)),
+        };
         #[cfg(feature = "deflate")]
         let upgrade = upgrade.compression(self.settings.compression);
-        Judgement::Offer(offer, upgrade)
+        Judgement::Offer(offer, upgrade, place)
     }
 }
 
@@ -82,7 +89,9 @@ impl<S, E> Upgrade<S, E> {
 enum Judgement {
     Pass,
     Refuse(HandshakeError),
-    Offer(Offer, WebSocketUpgrade),
+    /// No socket for whom it may be: the layer answers by itself.
+    Answer(HandshakeError),
+    Offer(Offer, WebSocketUpgrade, Place),
 }
 
 /// An upgrade layer further out has spoken already.
@@ -111,7 +120,8 @@ where
                 request.extensions_mut().insert(error);
                 ResponseFuture::passed(self.inner.call(request))
             }
-            Judgement::Offer(offer, upgrade) => {
+            Judgement::Answer(error) => ResponseFuture::refused(error),
+            Judgement::Offer(offer, upgrade, place) => {
                 Offer::leave(upgrade, request.extensions_mut());
                 ResponseFuture::offered(Offered {
                     inner: Box::pin(self.inner.call(request)),
@@ -120,6 +130,7 @@ where
                     surroundings: Surroundings {
                         endpoint_grace: self.settings.endpoint_grace,
                         span: CallSpan::current(),
+                        place,
                     },
                 })
             }

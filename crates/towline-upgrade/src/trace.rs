@@ -1,7 +1,10 @@
 //! The span of the call, and the events of a pipeline, if feature `tracing` is on.
 
+use towline_core::HandshakeError;
 #[cfg(feature = "tracing")]
 use tracing::{Span, span::Entered};
+
+use crate::sockets::Drained;
 
 /// The span that was current when the service was called.
 #[derive(Debug)]
@@ -43,6 +46,29 @@ pub(crate) fn panicked(message: &str) {
     tracing::error!(panic = message, "WebSocket pipeline panicked");
     #[cfg(not(feature = "tracing"))]
     let _ = message;
+}
+
+/// A drain is over.
+pub(crate) fn drained(drained: Drained) {
+    #[cfg(feature = "tracing")]
+    {
+        let Drained { closed, aborted } = drained;
+        if aborted == 0 {
+            tracing::info!(closed, "WebSockets drained");
+        } else {
+            tracing::warn!(closed, aborted, "WebSockets drained, some of them aborted");
+        }
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = drained;
+}
+
+/// A handshake got a 503.
+pub(crate) fn refused(error: &HandshakeError) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(%error, "WebSocket handshake refused");
+    #[cfg(not(feature = "tracing"))]
+    let _ = error;
 }
 
 /// The endpoint did not return in time after its socket had closed.

@@ -85,6 +85,8 @@ async fn main() -> std::io::Result<()> {
 //! - [`OriginLayer`] refuses the handshakes of foreign pages, which CORS does not.
 //! - [`KeepAliveLayer`] notices peers that vanished, and ends sockets that are idle or open for too long. A layer of your
 //!   own can act on open sockets in the same way: [`SocketPolicy`].
+//! - [`Sockets`] counts the sockets of one or more layers and drains them before the server stops;
+//!   [`UpgradeLayer::max_sockets`] limits them.
 //! - [`EchoService`] is the smallest endpoint there is.
 //!
 //! An endpoint may hand its socket to another task and await [`WebSocket::closed`]: the layers live until then.
@@ -149,4 +151,4 @@ pub mod upgrade {
 #[cfg(feature = "upgrade")]
 #[cfg_attr(docsrs, doc(cfg(feature = "upgrade")))]
 #[doc(inline)]
-pub use towline_upgrade::UpgradeLayer;
+pub use towline_upgrade::{Drain, Sockets, UpgradeLayer};

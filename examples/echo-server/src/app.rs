@@ -15,7 +15,7 @@ use towline::keepalive::KeepAlive;
 use towline::origin::{InvalidOrigin, OriginBody};
 use towline::upgrade::UpgradeBody;
 use towline::{
-    Compression, EchoService, HandshakeError, OriginLayer, UpgradeLayer, WebSocketUpgrade,
+    Compression, EchoService, HandshakeError, OriginLayer, Sockets, UpgradeLayer, WebSocketUpgrade,
 };
 
 use crate::cli::Options;
@@ -26,12 +26,12 @@ pub(crate) type App = BoxCloneSyncService<Request<Incoming>, Response<Body>, Inf
 
 type Body = OriginBody<UpgradeBody<Full<Bytes>>>;
 
-/// The application as the options want it.
+/// The application as the options want it, whose sockets are among `sockets`.
 ///
 /// # Errors
 ///
 /// An option that there is not: an origin, or a duration of zero.
-pub(crate) fn app(options: &Options) -> Result<App, Error> {
+pub(crate) fn app(options: &Options, sockets: &Sockets) -> Result<App, Error> {
     let site = Arc::new(Site::new(&options.path));
     let keep_alive = KeepAlive::new()
         .interval(options.keep_alive.0)
@@ -40,6 +40,8 @@ pub(crate) fn app(options: &Options) -> Result<App, Error> {
         .max_lifetime(options.max_lifetime.0);
     let routes = service_fn(move |request| route(Arc::clone(&site), request));
     let upgrade = UpgradeLayer::new()
+        .sockets(sockets)
+        .max_sockets(options.max_sockets)
         .max_message_size(options.max_message_size)
         .compression(options.compression.then(Compression::new));
     let app = ServiceBuilder::new()

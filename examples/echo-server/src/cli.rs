@@ -51,6 +51,15 @@ pub(crate) struct Options {
     /// Close a socket that has been open for this long; or `off`
     #[arg(long, value_name = "DURATION", default_value = "off", value_parser = or_off)]
     pub(crate) max_lifetime: OrOff,
+
+    /// How many sockets there may be at a time; a handshake above that gets a 503
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) max_sockets: Option<usize>,
+
+    /// How long sockets may take to close when the server is stopped, by Ctrl-C or SIGTERM; or `off`, which drops them at
+    /// once
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = or_off)]
+    pub(crate) drain: OrOff,
 }
 
 fn path(value: &str) -> Result<String, String> {
@@ -129,6 +138,8 @@ mod tests {
         assert_eq!(options.keep_alive_timeout, seconds(20));
         assert_eq!(options.idle_timeout, OrOff(None));
         assert_eq!(options.max_lifetime, OrOff(None));
+        assert_eq!(options.max_sockets, None);
+        assert_eq!(options.drain, seconds(30));
     }
 
     #[test]
@@ -166,6 +177,8 @@ mod tests {
             (["--keep-alive-timeout", "20"], "20"),
             (["--idle-timeout", "never"], "never"),
             (["--max-lifetime", "2h"], "2h"),
+            (["--max-sockets", "-1"], "-1"),
+            (["--drain", "now"], "now"),
         ] {
             let error = parse(&arguments).unwrap_err();
             let line = error.lines().next().unwrap();

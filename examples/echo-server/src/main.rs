@@ -4,6 +4,7 @@ mod app;
 mod cli;
 mod duration;
 mod server;
+mod shutdown;
 
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ async fn main() -> ExitCode {
         Err(error) => return cli::refuse(&error),
     };
     match server::run(&options).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => cli::fail(&error),
     }
 }

@@ -1,20 +1,25 @@
 //! The server: hyper-util's, which speaks HTTP/1.1 and HTTP/2 on one port.
 
+use std::convert::Infallible;
 use std::error::Error as _;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use towline::Sockets;
 use towline::keepalive::InvalidKeepAlive;
 use towline::origin::InvalidOrigin;
 
 use crate::app::{App, app};
 use crate::cli::Options;
+use crate::shutdown::Shutdown;
 
 /// What one WebSocket over HTTP/2 may send ahead of its endpoint, and how many there are on a connection. The
 /// connection's window has room for all of them, so that one that nobody reads does not stop its siblings.
@@ -59,26 +64,33 @@ impl fmt::Display for Error {
     }
 }
 
-/// Serves until Ctrl-C.
-pub(crate) async fn run(options: &Options) -> Result<(), Error> {
-    let app = app(options)?;
+/// Serves until Ctrl-C or SIGTERM, and then until the sockets are drained.
+pub(crate) async fn run(options: &Options) -> Result<ExitCode, Error> {
+    let sockets = Sockets::new();
+    let app = app(options, &sockets)?;
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| Error::Listen(options.listen, error))?;
     let address = listener.local_addr().map_err(Error::Serve)?;
+    let within = options.drain.0.unwrap_or(Duration::ZERO);
+    let mut shutdown = Shutdown::prepare(sockets, within).map_err(Error::Serve)?;
     writeln!(io::stdout(), "listening on http://{address}").map_err(Error::Serve)?;
 
-    tokio::select! {
-        () = accept(&listener, &app) => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Error::Serve),
-    }
+    let connections = GracefulShutdown::new();
+    let drained = tokio::select! {
+        never = accept(&listener, &app, &connections) => match never {},
+        drained = shutdown.drained() => drained.map_err(Error::Serve)?,
+    };
+    drop(listener);
+    let code = shutdown.finish(drained, connections).await;
+    code.map_err(Error::Serve)
 }
 
-async fn accept(listener: &TcpListener, app: &App) {
+async fn accept(listener: &TcpListener, app: &App, connections: &GracefulShutdown) -> Infallible {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(serve(stream, app.clone()));
+                tokio::spawn(serve(stream, app.clone(), connections.watcher()));
             }
             Err(error) => {
                 eprintln!("echo-server: cannot accept a connection: {error}");
@@ -89,7 +101,7 @@ async fn accept(listener: &TcpListener, app: &App) {
     }
 }
 
-async fn serve(stream: TcpStream, app: App) {
+async fn serve(stream: TcpStream, app: App, watcher: Watcher) {
     // HTTP/2 answers with small writes of its own; the kernel would hold the next one back until the peer acknowledges.
     let _ = stream.set_nodelay(true);
     let mut builder = Builder::new(TokioExecutor::new());
@@ -102,8 +114,7 @@ async fn serve(stream: TcpStream, app: App) {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(STREAM_WINDOW * STREAMS);
     let service = TowerToHyperService::new(app);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     // A connection that breaks is its client's affair.
-    let _ = builder
-        .serve_connection_with_upgrades(TokioIo::new(stream), service)
-        .await;
+    let _ = watcher.watch(connection).await;
 }

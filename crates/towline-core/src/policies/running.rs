@@ -130,8 +130,11 @@ impl Running {
     pub(crate) fn note(&mut self, news: News) {
         let log = self.log();
         log.extend(news.sent);
-        if news.poked {
+        if news.signals.poked {
             log.push(Event::Poked);
+        }
+        if news.signals.draining {
+            log.push(Event::Draining);
         }
         if let Some(SentPing { token, ahead }) = news.ping {
             let activity = self.activity();
@@ -353,6 +356,7 @@ mod tests {
 
     use super::*;
     use crate::policy::Action;
+    use crate::shared::Signals;
 
     fn written(written: usize) -> Transferred {
         let received = 0;
@@ -394,7 +398,7 @@ mod tests {
         running.note(News {
             sent: Vec::new(),
             ping: Some(SentPing { token, ahead }),
-            poked: false,
+            signals: Signals::default(),
         });
         for (bytes, left_then) in [(0, &[][..]), (499, &[]), (1, &[7])] {
             running.transferred(written(bytes));

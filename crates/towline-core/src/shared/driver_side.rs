@@ -191,9 +191,12 @@ impl Shared {
         })
     }
 
-    /// Without a connection, what was asked of the driver waits.
-    pub(crate) fn put_off(&self) {
-        self.with(|state, _| state.wakers.poked = false);
+    /// Without a connection, what was asked of the driver waits; all but an abort, which this tells of.
+    pub(crate) fn put_off(&self) -> bool {
+        self.with(|state, _| {
+            state.wakers.poked = false;
+            state.aborted
+        })
     }
 
     /// Moves what is queued into an empty `writing`, behind it the Close if one is due. `overdue`: the endpoint has

@@ -39,6 +39,13 @@ pub(crate) enum Direction {
     Write,
 }
 
+impl Loan {
+    /// Whether the connection is not the driver's, or will not be.
+    pub(super) fn is_out(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+}
+
 impl Shared {
     pub(crate) fn ask_to_borrow(&self) {
         self.with(|state, _| state.loan = Loan::Asked);

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use towline_protocol::{CloseCode, Message, Opcode};
+use towline_protocol::{Message, Opcode};
 
 use super::{HIGH_WATER, Shared};
 use crate::closed::{ClosedBy, RoundTrip};
@@ -16,8 +16,16 @@ pub(super) struct Watched {
     sent: Option<Vec<Event>>,
     /// The ping that was queued last.
     pub(super) ping: Option<SentPing>,
+    pub(super) signals: Signals,
+}
+
+/// What policies are told once, however often it was said since they last were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Signals {
     /// A handle has something to say to them.
-    poked: bool,
+    pub(crate) poked: bool,
+    /// The drain of all sockets has begun.
+    pub(crate) draining: bool,
 }
 
 /// What the handles did since the policies were last told.
@@ -25,7 +33,7 @@ pub(super) struct Watched {
 pub(crate) struct News {
     pub(crate) sent: Vec<Event>,
     pub(crate) ping: Option<SentPing>,
-    pub(crate) poked: bool,
+    pub(crate) signals: Signals,
 }
 
 /// How many messages there were.
@@ -50,7 +58,9 @@ pub(crate) struct SentPing {
 impl Watched {
     /// Whether there is something to tell.
     pub(super) fn any(&self) -> bool {
-        self.poked || self.ping.is_some() || self.sent.as_ref().is_some_and(|sent| !sent.is_empty())
+        self.signals != Signals::default()
+            || self.ping.is_some()
+            || self.sent.as_ref().is_some_and(|sent| !sent.is_empty())
     }
 
     pub(super) fn watches_sent(&self) -> bool {
@@ -82,7 +92,7 @@ impl Shared {
             News {
                 sent: sent.map(mem::take).unwrap_or_default(),
                 ping: watched.ping.take(),
-                poked: mem::take(&mut watched.poked),
+                signals: mem::take(&mut watched.signals),
             }
         })
     }
@@ -117,10 +127,7 @@ impl Shared {
                     state.request_close_by(ClosedBy::Policy, frame, false, wakes);
                 }
                 Some(End::Abort(reason)) => {
-                    let first = (ClosedBy::Policy, CloseCode::ABNORMAL, reason.to_owned());
-                    state.close.first.get_or_insert(first);
-                    state.aborted = true;
-                    state.shut = true;
+                    state.abort_by(ClosedBy::Policy, reason, wakes);
                 }
                 None => {}
             }
@@ -136,7 +143,7 @@ impl Shared {
     /// A handle has something to say to the policies.
     pub(crate) fn poke(&self) {
         self.with(|state, wakes| {
-            state.watched.poked = true;
+            state.watched.signals.poked = true;
             state.wakers.wake_driver(wakes);
         });
     }

@@ -18,6 +18,9 @@ mod a_violation_closes_with_its_code;
 mod closes_are_exchanged;
 mod the_driver_works_by_itself;
 
+mod sockets_are_drained;
+mod sockets_are_limited;
+
 mod http2_is_served_alike;
 mod other_libraries_fit;
 mod tungstenite_lives_in_the_pipeline;

@@ -22,7 +22,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use towline_core::{AcceptError, Closed, WebSocket, WebSocketUpgrade};
+use towline_core::{
+    AcceptError, Closed, HandshakeError, HandshakeErrorKind, WebSocket, WebSocketUpgrade,
+};
 use towline_upgrade::UpgradeLayer;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
@@ -54,6 +56,16 @@ pub(crate) fn offered() -> Request<()> {
     let on_upgrade = hyper::upgrade::on(&mut request);
     request.extensions_mut().insert(on_upgrade);
     request
+}
+
+/// Why the layer refuses a handshake by itself: its endpoint is not called.
+pub(crate) async fn refusal(layer: UpgradeLayer) -> HandshakeErrorKind {
+    let inner =
+        service_fn(async |_| -> Result<Response<String>, BoxError> { panic!("it was called") });
+    let refused = layer.layer(inner).oneshot(offered()).await;
+    let refused = refused.expect("a response");
+    let error = refused.extensions().get::<HandshakeError>();
+    error.expect("a reason").kind()
 }
 
 /// [`HANDSHAKE`] with these lines besides.

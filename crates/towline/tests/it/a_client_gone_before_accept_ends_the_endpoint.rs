@@ -4,6 +4,7 @@ use futures_util::FutureExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use towline::UpgradeLayer;
 
 use crate::support::{EVERYWHERE, Http, extended_connect, next, serve, undecided};
 
@@ -11,7 +12,7 @@ use crate::support::{EVERYWHERE, Http, extended_connect, next, serve, undecided}
 async fn everywhere() {
     for (server, http) in EVERYWHERE {
         let (log, mut events) = mpsc::unbounded_channel();
-        let address = serve(server, http, undecided(log)).await;
+        let address = serve(server, http, undecided(&UpgradeLayer::new(), log)).await;
 
         match http {
             Http::One => {

@@ -110,7 +110,7 @@ async fn in_every_state() {
 async fn before_the_endpoint_accepts() {
     for server in [Server::Hyper, Server::Axum] {
         let (log, mut events) = mpsc::unbounded_channel();
-        let address = serve(server, Http::Two, undecided(log)).await;
+        let address = serve(server, Http::Two, undecided(&UpgradeLayer::new(), log)).await;
         let mut connection = Connection::open(address).await;
         for reason in REASONS {
             let (_response, mut stream) = connection.request().await;

@@ -8,11 +8,15 @@ mod support;
 mod wire;
 
 mod a_client_gone_before_accept_ends_the_endpoint;
+mod a_drain_ends_every_socket;
+mod a_drain_misses_no_socket;
 mod a_flood_of_empty_frames_is_refused;
 mod a_foreign_page_gets_no_socket;
 mod a_frame_behind_the_handshake_is_not_lost;
+mod a_graceful_shutdown_waits_for_the_drain;
 mod a_guard_drops_at_the_close;
 mod a_limit_counts_open_sockets;
+mod a_limit_refuses_what_is_above_it;
 mod a_panic_closes_with_1011;
 mod a_reset_ends_its_socket_alone;
 mod a_server_outlives_its_clients;

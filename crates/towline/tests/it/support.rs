@@ -153,6 +153,20 @@ pub(crate) struct Client {
 
 /// Opens a socket at `/ws`.
 pub(crate) async fn connect(http: Http, address: SocketAddr) -> Client {
+    try_connect(http, address).await.unwrap()
+}
+
+/// The head of the response that refuses a socket at `/ws`.
+pub(crate) async fn refused(http: Http, address: SocketAddr) -> Response<()> {
+    let refused = try_connect(http, address).await.err();
+    *refused.expect("this is refused")
+}
+
+/// Opens a socket at `/ws`, or gives the head of the response that refuses it.
+pub(crate) async fn try_connect(
+    http: Http,
+    address: SocketAddr,
+) -> Result<Client, Box<Response<()>>> {
     within(async {
         match http {
             Http::One => connect_http1(address).await,
@@ -162,29 +176,32 @@ pub(crate) async fn connect(http: Http, address: SocketAddr) -> Client {
     .await
 }
 
-async fn connect_http1(address: SocketAddr) -> Client {
+async fn connect_http1(address: SocketAddr) -> Result<Client, Box<Response<()>>> {
     let stream: Box<dyn Io> = Box::new(TcpStream::connect(address).await.unwrap());
     let request = format!("ws://{address}/ws").into_client_request().unwrap();
-    let (socket, head) = tokio_tungstenite::client_async(request, stream)
-        .await
-        .unwrap();
-    assert_eq!(head.status(), 101);
-    Client { socket }
+    match tokio_tungstenite::client_async(request, stream).await {
+        Ok((socket, head)) => {
+            assert_eq!(head.status(), 101);
+            Ok(Client { socket })
+        }
+        Err(Error::Http(refusal)) => Err(Box::new(refusal.map(drop))),
+        Err(error) => panic!("{error}"),
+    }
 }
 
-async fn connect_http2(address: SocketAddr) -> Client {
+async fn connect_http2(address: SocketAddr) -> Result<Client, Box<Response<()>>> {
     let response = extended_connect(address).await;
-    assert_eq!(
-        (response.status().as_u16(), response.version()),
-        (200, Version::HTTP_2)
-    );
+    assert_eq!(response.version(), Version::HTTP_2);
     for forbidden in ["connection", "upgrade", "sec-websocket-accept"] {
         assert!(!response.headers().contains_key(forbidden), "{forbidden}");
+    }
+    if response.status() != 200 {
+        return Err(Box::new(response.map(drop)));
     }
     let upgraded = hyper::upgrade::on(response).await.unwrap();
     let io: Box<dyn Io> = Box::new(TokioIo::new(upgraded));
     let socket = WebSocketStream::from_raw_socket(io, Role::Client, None).await;
-    Client { socket }
+    Ok(Client { socket })
 }
 
 /// The answer to an extended CONNECT for a WebSocket on a connection of its own.
@@ -296,7 +313,7 @@ pub(crate) async fn within<F: Future>(future: F) -> F::Output {
 }
 
 /// An endpoint that has the offer of a socket and never decides; it logs `called`, and `dropped`.
-pub(crate) fn undecided(log: mpsc::UnboundedSender<&'static str>) -> App {
+pub(crate) fn undecided(layer: &UpgradeLayer, log: mpsc::UnboundedSender<&'static str>) -> App {
     let endpoint = service_fn(move |request: Request<NoBody>| {
         let guard = Guard(log.clone(), "dropped");
         log.send("called").unwrap();
@@ -307,7 +324,7 @@ pub(crate) fn undecided(log: mpsc::UnboundedSender<&'static str>) -> App {
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
         }
     });
-    app(UpgradeLayer::new().layer(endpoint))
+    app(layer.layer(endpoint))
 }
 
 /// The next thing that a server tells its test.

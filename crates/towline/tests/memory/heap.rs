@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -12,7 +13,8 @@ use tokio::runtime::Builder;
 use tower::ServiceBuilder;
 use towline::{EchoService, UpgradeLayer};
 
-use crate::support::{App, Http, Server, app};
+use crate::support::{App, Http, Server, app, serve};
+use crate::wire::Wire;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
@@ -104,4 +106,29 @@ pub(crate) fn echo(max_message_size: usize) -> App {
     let layer = UpgradeLayer::new().max_message_size(max_message_size);
     let layers = ServiceBuilder::new().layer(layer);
     app(layers.service(EchoService::new()))
+}
+
+/// The bytes of one of many sockets to this echo application that have been used and do nothing.
+pub(crate) async fn idle(app: App) -> usize {
+    /// These leave what all others share.
+    const FIRST: usize = 100;
+    const SOCKETS: usize = 900;
+
+    let address = serve(Server::Hyper, Http::One, app).await;
+    let mut open = Vec::with_capacity(FIRST + SOCKETS);
+    for _ in 0..FIRST {
+        open.push(used(address).await);
+    }
+    let before = Heap::settled().await;
+    for _ in 0..SOCKETS {
+        open.push(used(address).await);
+    }
+    Heap::settled().await;
+    before.growth() / SOCKETS
+}
+
+async fn used(address: SocketAddr) -> Wire {
+    let mut wire = Wire::open(Http::One, address).await;
+    wire.echo("used").await;
+    wire
 }

@@ -16,6 +16,7 @@ mod support;
 mod wire;
 
 mod a_bomb_costs_no_more_than_the_limit;
+mod a_count_costs_an_idle_socket_little;
 mod a_declared_length_costs_nothing;
 mod a_message_costs_what_has_arrived;
 mod a_peer_that_never_reads_costs_little;

@@ -1,0 +1,155 @@
+//! Graceful shutdown on axum, and a limit that refuses: `cargo run -p examples --bin graceful-shutdown`.
+//!
+//! Ctrl-C closes all sockets with 1001, over five seconds so that their clients do not all reconnect at once. Then
+//! `axum::serve` returns. Without the drain it would over HTTP/1.1 not wait for them, and over HTTP/2 for ever.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use axum::error_handling::HandleErrorLayer;
+use axum::http::StatusCode;
+use axum::{BoxError, Router, routing::any};
+use tokio::net::TcpListener;
+use tower::limit::GlobalConcurrencyLimitLayer;
+use tower::{ServiceBuilder, load_shed::LoadShedLayer};
+use towline::upgrade::Drained;
+use towline::{AcceptError, Closed, Drain, InvalidClose, OriginLayer, Sockets, UpgradeLayer};
+use towline::{WebSocket, WebSocketUpgrade};
+
+fn app(sockets: &Sockets, most: usize) -> Router {
+    let layers = ServiceBuilder::new()
+        .layer(OriginLayer::same_origin())
+        .layer(UpgradeLayer::new().sockets(sockets))
+        // Tower's own limit, of open sockets. Without the load shedding handshakes would wait for a place.
+        .layer(HandleErrorLayer::new(refuse))
+        .layer(LoadShedLayer::new())
+        .layer(GlobalConcurrencyLimitLayer::new(most));
+    Router::new().route("/ws", any(endpoint).layer(layers))
+}
+
+async fn refuse(_: BoxError) -> StatusCode {
+    StatusCode::SERVICE_UNAVAILABLE
+}
+
+async fn endpoint(upgrade: WebSocketUpgrade) -> Result<Closed, AcceptError> {
+    upgrade.serve(echo).await
+}
+
+/// Echoes, and has a last word. An endpoint that does not watch `draining` gets the drain's Close.
+async fn echo(mut socket: WebSocket) -> Result<(), InvalidClose> {
+    let mut draining = socket.draining();
+    loop {
+        tokio::select! {
+            message = socket.recv() => {
+                let Some(message) = message else { return Ok(()) };
+                // That the socket has closed is for `recv` to tell.
+                let _ = socket.send(message).await;
+            }
+            () = &mut draining => {
+                socket.close(1001, "come back in a minute").await?;
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Serves until `stop` is ready, and then until the sockets are gone.
+async fn serve(listener: TcpListener, stop: impl Future + Send + 'static) -> io::Result<Drained> {
+    let sockets = Sockets::new();
+    let app = app(&sockets, 1000);
+    let (result, drained) = tokio::sync::oneshot::channel();
+    let shutdown = async move {
+        stop.await;
+        let drain = Drain::new()
+            .grace(Duration::from_secs(1))
+            .spread(Duration::from_secs(5))
+            .within(Duration::from_secs(20));
+        // Other requests are answered meanwhile, such as those of a load balancer that asks how the server is.
+        let _ = result.send(sockets.drain(drain).await);
+    };
+    axum::serve(listener, app)
+        .with_graceful_shutdown(shutdown)
+        .await?;
+    let drained = drained.await.map_err(io::Error::other)?;
+    drained.map_err(io::Error::other)
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:5000").await?;
+    let drained = serve(listener, tokio::signal::ctrl_c()).await?;
+    let Drained {
+        closed, aborted, ..
+    } = drained;
+    writeln!(io::stdout(), "{closed} sockets closed, {aborted} aborted")
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{SinkExt, StreamExt};
+    use http::HeaderValue;
+    use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
+    use tokio_tungstenite::connect_async;
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    use tokio_tungstenite::tungstenite::{Error, Message};
+
+    use super::*;
+
+    async fn start() -> (String, oneshot::Sender<()>, JoinHandle<io::Result<Drained>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/ws", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        (url, stop, tokio::spawn(serve(listener, stopped)))
+    }
+
+    #[tokio::test]
+    async fn it_stops_when_its_sockets_are_closed() {
+        let (url, stop, served) = start().await;
+        let (mut client, _) = connect_async(url).await.unwrap();
+        client.send(Message::text("hello")).await.unwrap();
+        assert_eq!(
+            client.next().await.unwrap().unwrap(),
+            Message::text("hello")
+        );
+        stop.send(()).unwrap();
+        let Message::Close(Some(close)) = client.next().await.unwrap().unwrap() else {
+            panic!("no Close");
+        };
+        assert_eq!(
+            (close.code.into(), &*close.reason),
+            (1001_u16, "come back in a minute")
+        );
+        assert!(client.next().await.is_none());
+        drop(client);
+        let drained = served.await.unwrap().unwrap();
+        assert_eq!((drained.closed, drained.aborted), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn above_the_limit_a_socket_is_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/ws", listener.local_addr().unwrap());
+        let app = app(&Sockets::new(), 1);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let (mut first, _) = connect_async(&url).await.unwrap();
+        let Err(Error::Http(response)) = connect_async(&url).await else {
+            panic!("it got a socket");
+        };
+        assert_eq!(response.status(), 503);
+        first.send(Message::text("still here")).await.unwrap();
+        assert!(first.next().await.unwrap().unwrap().is_text());
+    }
+
+    #[tokio::test]
+    async fn a_page_of_another_site_is_refused() {
+        let (url, _stop, _served) = start().await;
+        let mut request = url.into_client_request().unwrap();
+        let evil = HeaderValue::from_static("http://evil.example");
+        request.headers_mut().insert("origin", evil);
+        let Err(Error::Http(response)) = connect_async(request).await else {
+            panic!("it got a socket");
+        };
+        assert_eq!(response.status(), 403);
+    }
+}

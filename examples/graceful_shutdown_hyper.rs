@@ -1,0 +1,138 @@
+//! Graceful shutdown on hyper-util, HTTP/1.1 and HTTP/2: `cargo run -p examples --bin graceful-shutdown-hyper`.
+//!
+//! Ctrl-C closes all sockets with 1001; then hyper-util's `GracefulShutdown` waits for the requests that are left.
+
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceBuilder;
+use tower::util::BoxCloneSyncService;
+use towline::{Drain, EchoService, OriginLayer, Sockets, UpgradeLayer};
+use towline::{origin::OriginBody, upgrade::Drained, upgrade::UpgradeBody};
+
+type App = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+type Body = OriginBody<UpgradeBody<Full<Bytes>>>;
+
+/// One WebSocket over HTTP/2 may send so much ahead of its endpoint. The connection's window has room for all of its
+/// sockets, so that one that nobody reads does not stop the others.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const STREAMS: u32 = 200;
+
+fn app(sockets: &Sockets) -> App {
+    let layers = ServiceBuilder::new()
+        .layer(OriginLayer::same_origin())
+        .layer(UpgradeLayer::new().sockets(sockets).max_sockets(1000));
+    BoxCloneSyncService::new(layers.service(EchoService::new()))
+}
+
+/// Serves until `stop` is ready, and then until the sockets and the other requests are gone.
+async fn serve(listener: TcpListener, stop: impl Future) -> io::Result<Drained> {
+    let sockets = Sockets::new();
+    let app = app(&sockets);
+    let connections = GracefulShutdown::new();
+    let accept = async {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            tokio::spawn(serve_connection(stream, app.clone(), connections.watcher()));
+        }
+    };
+    tokio::select! {
+        stopped = accept => return stopped,
+        _ = stop => {}
+    }
+    // Nobody is let in any more. Drained first: an HTTP/2 connection ends when all of its sockets have.
+    drop(listener);
+    let drain = Drain::new()
+        .spread(Duration::from_secs(5))
+        .within(Duration::from_secs(20));
+    let drained = sockets.drain(drain).await.map_err(io::Error::other)?;
+    let rest = Duration::from_secs(5);
+    let _ = tokio::time::timeout(rest, connections.shutdown()).await;
+    Ok(drained)
+}
+
+async fn serve_connection(stream: TcpStream, app: App, watcher: Watcher) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http2()
+        .enable_connect_protocol()
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(STREAM_WINDOW * STREAMS);
+    let service = TowerToHyperService::new(app);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        eprintln!("connection failed: {error}");
+    }
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:5000").await?;
+    let drained = serve(listener, tokio::signal::ctrl_c()).await?;
+    let Drained {
+        closed, aborted, ..
+    } = drained;
+    writeln!(io::stdout(), "{closed} sockets closed, {aborted} aborted")
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{SinkExt, StreamExt};
+    use http::HeaderValue;
+    use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
+    use tokio_tungstenite::connect_async;
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    use tokio_tungstenite::tungstenite::{Error, Message};
+
+    use super::*;
+
+    async fn start() -> (String, oneshot::Sender<()>, JoinHandle<io::Result<Drained>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        (url, stop, tokio::spawn(serve(listener, stopped)))
+    }
+
+    #[tokio::test]
+    async fn it_stops_when_its_sockets_are_closed() {
+        let (url, stop, served) = start().await;
+        let (mut client, _) = connect_async(&url).await.unwrap();
+        client.send(Message::text("hello")).await.unwrap();
+        let echo = client.next().await.unwrap().unwrap();
+        assert_eq!(echo, Message::text("hello"));
+        stop.send(()).unwrap();
+        let Message::Close(Some(close)) = client.next().await.unwrap().unwrap() else {
+            panic!("no Close");
+        };
+        assert_eq!(u16::from(close.code), 1001);
+        assert!(client.next().await.is_none());
+        drop(client);
+        let drained = served.await.unwrap().unwrap();
+        assert_eq!((drained.closed, drained.aborted), (1, 0));
+        assert!(connect_async(&url).await.is_err(), "nobody listens");
+    }
+
+    #[tokio::test]
+    async fn a_page_of_another_site_is_refused() {
+        let (url, _stop, _served) = start().await;
+        let mut request = url.into_client_request().unwrap();
+        let evil = HeaderValue::from_static("http://evil.example");
+        request.headers_mut().insert("origin", evil);
+        let Err(Error::Http(response)) = connect_async(request).await else {
+            panic!("it got a socket");
+        };
+        assert_eq!(response.status(), 403);
+    }
+}
