@@ -1,20 +1,33 @@
-//! The server: hyper-util's, which speaks HTTP/1.1 and HTTP/2 on one port.
+//! The server: hyper-util's, which speaks HTTP/1.1 and HTTP/2 on one port, with or without TLS.
 
+use std::convert::Infallible;
 use std::error::Error as _;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
 use towline::keepalive::InvalidKeepAlive;
 use towline::origin::InvalidOrigin;
+use tracing::{Instrument, debug, debug_span};
+use tracing_subscriber::filter::ParseError;
 
-use crate::app::{App, app};
+use crate::app::{App, Body, app};
 use crate::cli::Options;
+use crate::tls::{self, InvalidTls};
+
+/// How long a client may take for the TLS handshake.
+const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What one WebSocket over HTTP/2 may send ahead of its endpoint, and how many there are on a connection. The
 /// connection's window has room for all of them, so that one that nobody reads does not stop its siblings.
@@ -28,6 +41,9 @@ pub(crate) enum Error {
     Listen(SocketAddr, io::Error),
     Serve(io::Error),
     KeepAlive(InvalidKeepAlive),
+    Log(ParseError),
+    Runtime(io::Error),
+    Tls(InvalidTls),
 }
 
 impl From<InvalidOrigin> for Error {
@@ -39,6 +55,18 @@ impl From<InvalidOrigin> for Error {
 impl From<InvalidKeepAlive> for Error {
     fn from(error: InvalidKeepAlive) -> Self {
         Self::KeepAlive(error)
+    }
+}
+
+impl From<InvalidTls> for Error {
+    fn from(error: InvalidTls) -> Self {
+        Self::Tls(error)
+    }
+}
+
+impl From<ParseError> for Error {
+    fn from(error: ParseError) -> Self {
+        Self::Log(error)
     }
 }
 
@@ -55,6 +83,9 @@ impl fmt::Display for Error {
             Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             Self::KeepAlive(error) => error.fmt(f),
             Self::Serve(error) => write!(f, "cannot serve: {error}"),
+            Self::Log(error) => write!(f, "bad RUST_LOG: {error}"),
+            Self::Runtime(error) => write!(f, "cannot start threads: {error}"),
+            Self::Tls(error) => error.fmt(f),
         }
     }
 }
@@ -62,23 +93,28 @@ impl fmt::Display for Error {
 /// Serves until Ctrl-C.
 pub(crate) async fn run(options: &Options) -> Result<(), Error> {
     let app = app(options)?;
+    let tls = match (&options.tls_cert, &options.tls_key) {
+        (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
+        _ => None,
+    };
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| Error::Listen(options.listen, error))?;
     let address = listener.local_addr().map_err(Error::Serve)?;
-    writeln!(io::stdout(), "listening on http://{address}").map_err(Error::Serve)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    writeln!(io::stdout(), "listening on {scheme}://{address}").map_err(Error::Serve)?;
 
     tokio::select! {
-        () = accept(&listener, &app) => Ok(()),
+        () = accept(&listener, tls.as_ref(), &app) => Ok(()),
         interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Error::Serve),
     }
 }
 
-async fn accept(listener: &TcpListener, app: &App) {
+async fn accept(listener: &TcpListener, tls: Option<&TlsAcceptor>, app: &App) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(serve(stream, app.clone()));
+            Ok((stream, peer)) => {
+                tokio::spawn(connection(stream, peer, tls.cloned(), app.clone()));
             }
             Err(error) => {
                 eprintln!("echo-server: cannot accept a connection: {error}");
@@ -89,9 +125,23 @@ async fn accept(listener: &TcpListener, app: &App) {
     }
 }
 
-async fn serve(stream: TcpStream, app: App) {
+async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, app: App) {
     // HTTP/2 answers with small writes of its own; the kernel would hold the next one back until the peer acknowledges.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else {
+        return serve(stream, peer, app).await;
+    };
+    match timeout(TLS_TIMEOUT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => serve(stream, peer, app).await,
+        Ok(Err(error)) => debug!(%peer, %error, "no TLS"),
+        Err(_) => debug!(%peer, "no TLS within {TLS_TIMEOUT:?}"),
+    }
+}
+
+async fn serve<I>(stream: I, peer: SocketAddr, app: App)
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http2()
@@ -101,9 +151,48 @@ async fn serve(stream: TcpStream, app: App) {
         .max_send_buf_size(STREAM_WINDOW as usize)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(STREAM_WINDOW * STREAMS);
-    let service = TowerToHyperService::new(app);
+    let service = service_fn(move |request| answer(peer, app.clone(), request));
     // A connection that breaks is its client's affair.
     let _ = builder
         .serve_connection_with_upgrades(TokioIo::new(stream), service)
         .await;
+}
+
+/// The answer to one request. It is in a span that says whose it is; so is the socket that may come of it.
+fn answer(
+    peer: SocketAddr,
+    app: App,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<Body>, Infallible>> {
+    let (version, method, path) = (request.version(), request.method(), request.uri().path());
+    let span = debug_span!("request", %peer, ?version, %method, path);
+    let answering = async {
+        let response = app.oneshot(request).await?;
+        debug!(status = response.status().as_u16(), "answered");
+        Ok(response)
+    };
+    answering.instrument(span)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use tokio::io::AsyncReadExt;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    // While nothing happens, the clock jumps to the next timer, also over TCP.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_without_a_tls_handshake_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        let app = app(&Options::parse_from(["echo-server"])).unwrap();
+        let started = Instant::now();
+        tokio::spawn(connection(stream, peer, Some(tls::self_signed()), app));
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        assert_eq!(started.elapsed().as_secs(), TLS_TIMEOUT.as_secs());
+    }
 }
