@@ -1,6 +1,10 @@
 //! `cargo xtask browser`: the page of the echo application in a headless Chromium.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{
     cargo::target_dir,
@@ -8,6 +12,7 @@ use crate::{
     node, programs,
     server::Server,
     steps::{Result, Steps, execute_within},
+    tls::Identity,
 };
 
 const WITHIN: Duration = Duration::from_secs(300);
@@ -24,7 +29,8 @@ pub(crate) fn try_page(steps: &mut Steps) -> Option<()> {
     let server = Server::echo(steps)?;
     let page = steps.run("browser: the page", || page(&server));
     let origins = steps.run("browser: origins", || origins(&server));
-    page.and(origins)
+    let tls = steps.run("browser: TLS", over_tls);
+    page.and(origins).and(tls)
 }
 
 fn page(server: &Server) -> Result {
@@ -42,12 +48,27 @@ fn origins(server: &Server) -> Result {
     script("origins.mjs", &urls)
 }
 
-fn script(name: &str, urls: &[&String]) -> Result {
+/// The page over HTTP/2 and over HTTP/1.1, as the server saw it.
+fn over_tls() -> Result {
+    let identity = Identity::self_signed()?;
+    let log = screenshots()?.join("tls.log");
+    let files = [
+        Path::new("--tls-cert"),
+        &identity.cert,
+        Path::new("--tls-key"),
+        &identity.key,
+    ];
+    let server = Server::logging_echo(&log, files)?;
+    let [cert, log] = [&identity.cert, &log].map(|path| path.display().to_string());
+    script("tls.mjs", &[&server.url, &cert, &log])
+}
+
+fn script(name: &str, parameters: &[&String]) -> Result {
     let screenshots = screenshots()?;
     let result = execute_within(
         WITHIN,
         node::script(name)?
-            .args(urls)
+            .args(parameters)
             .arg(&screenshots)
             .env("CHROMIUM", programs::chromium()?),
     );

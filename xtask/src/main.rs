@@ -20,6 +20,7 @@ mod programs;
 mod python;
 mod server;
 mod steps;
+mod tls;
 
 use std::{env, process::ExitCode};
 
@@ -49,7 +50,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "browser",
-        about: "the echo application's page in a headless Chromium, also from other origins and through nginx",
+        about: "the echo application's page in a headless Chromium, also from other origins, through nginx, and over TLS",
         run: browser::run,
     },
     Task {
