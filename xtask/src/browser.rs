@@ -8,8 +8,8 @@ use std::{
 
 use crate::{
     cargo::target_dir,
-    nginx::Proxy,
     node, programs,
+    proxy::{NGINX, Proxy},
     server::Server,
     steps::{Result, Steps, execute_within},
     tls::Identity,
@@ -42,10 +42,15 @@ fn origins(server: &Server) -> Result {
     let (host, port) = server.host_and_port()?;
     let authority = format!("{host}:{port}");
     let other = Server::another_echo(&["--origin", &server.url])?;
-    let nginx = Proxy::start("nginx", &authority, &[])?;
-    let without_port = Proxy::start("nginx-host", &authority, &[("$http_host", "$host")])?;
-    let urls = [&server.url, &other.url, &nginx.url, &without_port.url];
-    script("origins.mjs", &urls)
+    let nginx = Proxy::start(&NGINX, "nginx", &authority, &[])?;
+    let edits = [("$http_host", "$host")];
+    let without_port = Proxy::start(&NGINX, "nginx-host", &authority, &edits)?;
+    let [nginx, without_port] =
+        [&nginx, &without_port].map(|it| format!("http://{}", it.authority));
+    script(
+        "origins.mjs",
+        &[&server.url, &other.url, &nginx, &without_port],
+    )
 }
 
 /// The page over HTTP/2 and over HTTP/1.1, as the server saw it.

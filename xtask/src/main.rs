@@ -10,17 +10,19 @@ mod clients;
 mod conformance;
 mod fuzz;
 mod half_open;
+mod proxies;
 mod test;
 mod tidy;
 
 mod cargo;
-mod nginx;
 mod node;
 mod programs;
+mod proxy;
 mod python;
 mod server;
 mod steps;
 mod tls;
+mod websocket;
 
 use std::{env, process::ExitCode};
 
@@ -70,13 +72,18 @@ const TASKS: &[Task] = &[
         run: half_open::run,
     },
     Task {
+        name: "proxies",
+        about: "the echo application through nginx, HAProxy and Caddy, as examples/proxies configures them",
+        run: proxies::run,
+    },
+    Task {
         name: "bench",
         about: "what an echo costs, with peers in the same run; takes options, --help lists them",
         run: bench::run,
     },
     Task {
         name: "external",
-        about: "all that needs programs from outside: browser, clients, conformance, half-open",
+        about: "all that needs programs from outside: browser, clients, conformance, proxies, half-open",
         run: ci::external,
     },
     Task {
