@@ -9,7 +9,7 @@ use std::{
 use crate::{
     cargo::target_dir,
     node, programs,
-    proxy::{NGINX, Proxy},
+    proxy::{HAPROXY, NGINX, Proxy},
     server::Server,
     steps::{Result, Steps, execute_within},
     tls::Identity,
@@ -30,7 +30,9 @@ pub(crate) fn try_page(steps: &mut Steps) -> Option<()> {
     let page = steps.run("browser: the page", || page(&server));
     let origins = steps.run("browser: origins", || origins(&server));
     let tls = steps.run("browser: TLS", over_tls);
-    page.and(origins).and(tls)
+    let server = Server::socketio(steps)?;
+    let socketio = steps.run("browser: socket.io over HTTP/2", || socketio(&server));
+    page.and(origins).and(tls).and(socketio)
 }
 
 fn page(server: &Server) -> Result {
@@ -66,6 +68,31 @@ fn over_tls() -> Result {
     let server = Server::logging_echo(&log, files)?;
     let [cert, log] = [&identity.cert, &log].map(|path| path.display().to_string());
     script("tls.mjs", &[&server.url, &cert, &log])
+}
+
+/// socket.io in a page, where HTTP/2 is spoken all the way to the server.
+fn socketio(server: &Server) -> Result {
+    let identity = Identity::self_signed()?;
+    let tls = format!(
+        "bind 127.0.0.1:8080 ssl crt {} alpn h2,http/1.1",
+        identity.in_one_file()?.display()
+    );
+    let edits = [
+        ("bind 127.0.0.1:8080", &*tls),
+        (
+            "server one 127.0.0.1:5000",
+            "server one 127.0.0.1:5000 proto h2 ws h2",
+        ),
+    ];
+    let (host, port) = server.host_and_port()?;
+    let proxy = Proxy::start(&HAPROXY, "haproxy-tls", &format!("{host}:{port}"), &edits)?;
+    execute_within(
+        WITHIN,
+        node::script("socketio-http2.mjs")?
+            .arg(format!("https://{}", proxy.authority))
+            .arg(&identity.cert)
+            .env("CHROMIUM", programs::chromium()?),
+    )
 }
 
 fn script(name: &str, parameters: &[&String]) -> Result {

@@ -52,7 +52,8 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "browser",
-        about: "the echo application's page in a headless Chromium, also from other origins, through nginx, and over TLS",
+        about: "the echo application's page in a headless Chromium, also from other origins, through nginx, and over TLS; \
+                socket.io over HTTP/2",
         run: browser::run,
     },
     Task {

@@ -15,7 +15,7 @@ const OLDEST_NODE: u32 = 20;
 pub(crate) type Find = fn() -> Result<PathBuf>;
 
 /// What the task `browser` needs.
-pub(crate) const BROWSER: &[Find] = &[node, npm, chromium, nginx];
+pub(crate) const BROWSER: &[Find] = &[node, npm, chromium, nginx, haproxy];
 /// What the task `clients` needs.
 pub(crate) const CLIENTS: &[Find] = &[node, npm, python];
 /// What the task `conformance` needs.

@@ -144,7 +144,7 @@ fn configure(
     let mut site = fs::read_to_string(&sample)
         .map_err(|error| format!("cannot read {}: {error}", sample.display()))?;
     let address = address.to_string();
-    for (from, to) in [(LISTEN, &*address), (SERVER, server)].iter().chain(edits) {
+    for (from, to) in edits.iter().chain(&[(LISTEN, &*address), (SERVER, server)]) {
         if !site.contains(from) {
             return Err(format!("{} has no `{from}`", sample.display()));
         }

@@ -1,6 +1,6 @@
 //! A certificate for servers and proxies.
 
-use std::path::PathBuf;
+use std::{fs, io, path::PathBuf};
 
 use crate::{
     cargo::{cargo, target_dir},
@@ -30,5 +30,15 @@ impl Identity {
             cert: dir.join("cert.pem"),
             key: dir.join("key.pem"),
         })
+    }
+    /// Both in one file, as HAProxy wants them.
+    pub(crate) fn in_one_file(&self) -> Result<PathBuf> {
+        let both = self.cert.with_file_name("both.pem");
+        let write = || -> io::Result<()> {
+            let pems = [fs::read(&self.cert)?, fs::read(&self.key)?];
+            fs::write(&both, pems.concat())
+        };
+        write().map_err(|error| format!("cannot write {}: {error}", both.display()))?;
+        Ok(both)
     }
 }

@@ -3,12 +3,11 @@
 // node tls.mjs BASE_URL CERTIFICATE SERVER_LOG SCREENSHOT_DIR
 
 import assert from "node:assert/strict";
-import { X509Certificate, createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { parameters, run } from "./checks.mjs";
-import { launch } from "./chromium.mjs";
+import { launch, trust } from "./chromium.mjs";
 import { connect, echoes, socketOf } from "./echo-page.mjs";
 
 const [baseUrl, certificate, serverLog, screenshots] = parameters(
@@ -18,18 +17,15 @@ const [baseUrl, certificate, serverLog, screenshots] = parameters(
   "SCREENSHOT_DIR",
 );
 
-/** Admits the one certificate that nobody vouches for. */
-const trust = `--ignore-certificate-errors-spki-list=${fingerprint(certificate)}`;
-
 await run({
   "over HTTP/2 the socket is a stream of the connection that brought the page": async () => {
-    const { page, socket } = await visit([trust], "tls-http2");
+    const { page, socket } = await visit([trust(certificate)], "tls-http2");
     assert.deepEqual([page.version, socket.version, socket.method], ["HTTP/2.0", "HTTP/2.0", "CONNECT"]);
     assert.equal(socket.peer, page.peer);
   },
 
   "without HTTP/2 it is upgraded on a connection of HTTP/1.1": async () => {
-    const { page, socket } = await visit([trust, "--disable-http2"], "tls-http1");
+    const { page, socket } = await visit([trust(certificate), "--disable-http2"], "tls-http1");
     assert.deepEqual([page.version, socket.version, socket.method], ["HTTP/1.1", "HTTP/1.1", "GET"]);
   },
 });
@@ -60,10 +56,4 @@ async function visit(args, screenshot) {
 function requests() {
   const line = /request\{peer=(?<peer>\S+) version=(?<version>\S+) method=(?<method>\S+) path="(?<path>.*)"\}.* answered /g;
   return [...readFileSync(serverLog, "utf8").matchAll(line)].map(({ groups }) => ({ ...groups }));
-}
-
-/** The hash of the public key, as Chromium's flag wants it. */
-function fingerprint(certificate) {
-  const { publicKey } = new X509Certificate(readFileSync(certificate));
-  return createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("base64");
 }
