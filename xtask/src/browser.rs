@@ -1,10 +1,6 @@
 //! `cargo xtask browser`: the page of the echo application in a headless Chromium.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::PathBuf, time::Duration};
 
 use crate::{
     cargo::target_dir,
@@ -59,13 +55,13 @@ fn origins(server: &Server) -> Result {
 fn over_tls() -> Result {
     let identity = Identity::self_signed()?;
     let log = screenshots()?.join("tls.log");
-    let files = [
-        Path::new("--tls-cert"),
-        &identity.cert,
-        Path::new("--tls-key"),
-        &identity.key,
+    let options = [
+        "--tls-cert".as_ref(),
+        identity.cert.as_os_str(),
+        "--tls-key".as_ref(),
+        identity.key.as_os_str(),
     ];
-    let server = Server::logging_echo(&log, files)?;
+    let server = Server::logging_echo(&log, &options)?;
     let [cert, log] = [&identity.cert, &log].map(|path| path.display().to_string());
     script("tls.mjs", &[&server.url, &cert, &log])
 }

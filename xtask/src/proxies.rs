@@ -130,7 +130,7 @@ impl Route {
 /// Messages of all sizes, and the closing handshake.
 fn echoes(route: &Route, python: &Path) -> Result {
     let log = log("echoes")?;
-    let server = Server::logging_echo::<[&str; 0]>(&log, [])?;
+    let server = Server::logging_echo(&log, &[])?;
     let proxy = route.start(&server, &[])?;
     converse(&proxy.authority).map_err(|error| format!("over HTTP/1.1: {error}"))?;
     route.over_http2(python, &proxy, "echoes")?;

@@ -43,10 +43,7 @@ impl Server {
     }
 
     /// The same, with its log in the file `log`: a line `answered` for each request, with the client's address.
-    pub(crate) fn logging_echo<I>(log: &Path, options: I) -> Result<Self>
-    where
-        I: IntoIterator<Item: AsRef<OsStr>>,
-    {
+    pub(crate) fn logging_echo(log: &Path, options: &[&OsStr]) -> Result<Self> {
         let file = File::create(log)
             .map_err(|error| format!("cannot write {}: {error}", log.display()))?;
         let mut command = Command::new(binary("echo-server")?);

@@ -1,6 +1,7 @@
 //! Sockets over which no message goes, for longer than a proxy lets one be silent.
 
 use std::{
+    ffi::OsStr,
     io,
     path::Path,
     time::{Duration, Instant},
@@ -21,7 +22,7 @@ pub(super) fn is_kept_alive(route: &Route, python: &Path) -> Result {
     let log = log("silence")?;
     let edits = route.timeout.as_slice();
 
-    let pinging = Server::logging_echo(&log, ["--keep-alive", "700ms"])?;
+    let pinging = Server::logging_echo(&log, &["--keep-alive", "700ms"].map(OsStr::new))?;
     let proxy = route.start(&pinging, edits)?;
     stays(&proxy.authority).map_err(|error| format!("over HTTP/1.1: {error}"))?;
     route.over_http2(python, &proxy, "stays")?;
@@ -30,7 +31,7 @@ pub(super) fn is_kept_alive(route: &Route, python: &Path) -> Result {
     if route.timeout.is_none() {
         return Ok(());
     }
-    let silent = Server::logging_echo(&log, ["--keep-alive", "off"])?;
+    let silent = Server::logging_echo(&log, &["--keep-alive", "off"].map(OsStr::new))?;
     let proxy = route.start(&silent, edits)?;
     is_cut(&proxy.authority).map_err(|error| format!("over HTTP/1.1: {error}"))?;
     route.over_http2(python, &proxy, "is_cut")

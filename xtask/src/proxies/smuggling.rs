@@ -74,7 +74,7 @@ const REFUSED: &[(&str, Wrong)] = &[
 /// The server never answers what is behind them, whether it comes with the handshake or after its answer.
 pub(super) fn is_in_vain(route: &Route, python: &Path) -> Result {
     let log = log("smuggling")?;
-    let server = Server::logging_echo::<[&str; 0]>(&log, [])?;
+    let server = Server::logging_echo(&log, &[])?;
     let proxy = route.start(&server, &[])?;
 
     for (name, wrong) in REFUSED {
