@@ -192,7 +192,8 @@ mod tests {
         let app = app(&Options::parse_from(["echo-server"])).unwrap();
         let started = Instant::now();
         tokio::spawn(connection(stream, peer, Some(tls::self_signed()), app));
-        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        let end = timeout(2 * TLS_TIMEOUT, client.read(&mut [0])).await;
+        assert_eq!(end.expect("it waits for ever").unwrap(), 0);
         assert_eq!(started.elapsed().as_secs(), TLS_TIMEOUT.as_secs());
     }
 }

@@ -1,12 +1,18 @@
 //! One clear line, and exit code 2.
 
-use crate::support::{Identity, Server, file, run};
+use tokio::process::Command;
+
+use crate::support::{Identity, Server, command, file, run};
 
 async fn refused(options: &[&str]) -> String {
-    let output = run(options).await;
+    refusal(command(options)).await
+}
+
+async fn refusal(command: Command) -> String {
+    let output = run(command).await;
     let error = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{options:?}: {error}");
-    assert_eq!(output.stdout, b"", "{options:?}");
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert_eq!(output.stdout, b"", "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
     error.strip_prefix("echo-server: ").unwrap().to_owned()
 }
@@ -80,8 +86,16 @@ async fn other_options_too() {
 }
 
 #[tokio::test]
+async fn a_log_that_cannot_be() {
+    let mut command = command(&[]);
+    command.env("RUST_LOG", "echo_server=loud");
+    let error = refusal(command).await;
+    assert!(error.starts_with("bad RUST_LOG: "), "{error}");
+}
+
+#[tokio::test]
 async fn help_names_every_option() {
-    let output = run(&["--help"]).await;
+    let output = run(command(&["--help"])).await;
     assert_eq!(output.status.code(), Some(0));
     let help = String::from_utf8(output.stdout).unwrap();
     for option in [

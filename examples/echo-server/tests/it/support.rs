@@ -48,11 +48,12 @@ impl Server {
 }
 
 /// What is left of an application that ends by itself.
-pub(crate) async fn run(options: &[&str]) -> Output {
-    within(command(options).output()).await.unwrap()
+pub(crate) async fn run(mut command: Command) -> Output {
+    within(command.output()).await.unwrap()
 }
 
-fn command(options: &[&str]) -> Command {
+/// The application with these options, and without a log.
+pub(crate) fn command(options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_echo-server"));
     command
         .args(options)
