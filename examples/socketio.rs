@@ -3,11 +3,20 @@
 //! Both live inside of one upgrade layer. socketioxide upgrades its requests by itself, with hyper's `OnUpgrade`, which
 //! the layer leaves where it was; `/ws` takes the layer's offer. The origin layer guards the sockets of both; socket.io's
 //! polling is CORS's.
+//!
+//! A browser with an HTTP/2 connection to a server that knows RFC 8441 opens its sockets there, by an extended CONNECT.
+//! socketioxide takes a GET only, so that is what [`connect_as_get`] makes of it.
 
 use std::env;
 use std::io::{self, Write};
 
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{HeaderValue, Method, StatusCode};
+use hyper::ext::Protocol;
 use rmpv::Value;
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, Data, SocketRef};
@@ -35,8 +44,30 @@ fn app() -> Router {
     Router::new()
         .route_service("/ws", EchoService::new())
         .layer(socketio)
+        .layer(from_fn(connect_as_get))
         .layer(UpgradeLayer::new())
         .layer(OriginLayer::same_origin())
+}
+
+/// Socket.io over HTTP/2 as it is over HTTP/1.1. What hyper gives for the stream is the same.
+async fn connect_as_get(mut request: Request, next: Next) -> Response {
+    let is_socketio = request.uri().path().starts_with("/socket.io/");
+    if !is_socketio || request.extensions().get::<Protocol>().is_none() {
+        return next.run(request).await;
+    }
+    *request.method_mut() = Method::GET;
+    // HTTP/2 has no use for the key nor for the answer to it, so any will do.
+    let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+    request.headers_mut().insert(SEC_WEBSOCKET_KEY, key);
+    let mut response = next.run(request).await;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        // RFC 8441, 5: a 2xx it is, and none of the fields that HTTP/1.1 needs for the upgrade.
+        *response.status_mut() = StatusCode::OK;
+        for name in [CONNECTION, UPGRADE, SEC_WEBSOCKET_ACCEPT] {
+            response.headers_mut().remove(name);
+        }
+    }
+    response
 }
 
 #[tokio::main]
@@ -52,16 +83,19 @@ async fn main() -> io::Result<()> {
 mod tests {
     use std::net::SocketAddr;
 
+    use bytes::Bytes;
     use futures_util::{SinkExt, StreamExt};
-    use http::HeaderValue;
+    use http_body_util::Empty;
+    use hyper::client::conn::http2;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::io::{AsyncRead, AsyncWrite};
     use tokio::net::TcpStream;
     use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    use tokio_tungstenite::tungstenite::protocol::Role;
     use tokio_tungstenite::tungstenite::{Error, Message};
-    use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+    use tokio_tungstenite::{WebSocketStream, connect_async};
 
     use super::*;
-
-    type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
     async fn serve() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -70,7 +104,7 @@ mod tests {
         address
     }
 
-    async fn receive(client: &mut Client) -> String {
+    async fn receive<S: AsyncRead + AsyncWrite + Unpin>(client: &mut WebSocketStream<S>) -> String {
         loop {
             let message = client.next().await.unwrap().unwrap();
             match message.into_text().unwrap().as_str() {
@@ -86,7 +120,37 @@ mod tests {
             "ws://{}/socket.io/?EIO=4&transport=websocket",
             serve().await
         );
-        let (mut client, _) = connect_async(url).await.unwrap();
+        let (client, _) = connect_async(url).await.unwrap();
+        converse(client).await;
+    }
+
+    #[tokio::test]
+    async fn over_http2_it_does_too() {
+        let address = serve().await;
+        let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+        let (mut requests, connection) = http2::handshake(TokioExecutor::new(), stream)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(Method::CONNECT)
+            .uri(format!(
+                "http://{address}/socket.io/?EIO=4&transport=websocket"
+            ))
+            .extension(Protocol::from_static("websocket"))
+            .header("sec-websocket-version", "13")
+            .body(Empty::<Bytes>::new())
+            .unwrap();
+        let response = requests.send_request(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        for forbidden in [CONNECTION, UPGRADE, SEC_WEBSOCKET_ACCEPT] {
+            assert!(!response.headers().contains_key(&forbidden), "{forbidden}");
+        }
+        let upgraded = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+        converse(WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await).await;
+    }
+
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(mut client: WebSocketStream<S>) {
         assert!(receive(&mut client).await.starts_with("0{"));
         client.send(Message::text("40")).await.unwrap();
         assert!(receive(&mut client).await.starts_with("40{"));

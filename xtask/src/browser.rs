@@ -4,10 +4,11 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use crate::{
     cargo::target_dir,
-    nginx::Proxy,
     node, programs,
+    proxy::{HAPROXY, NGINX, Proxy},
     server::Server,
     steps::{Result, Steps, execute_within},
+    tls::Identity,
 };
 
 const WITHIN: Duration = Duration::from_secs(300);
@@ -24,7 +25,10 @@ pub(crate) fn try_page(steps: &mut Steps) -> Option<()> {
     let server = Server::echo(steps)?;
     let page = steps.run("browser: the page", || page(&server));
     let origins = steps.run("browser: origins", || origins(&server));
-    page.and(origins)
+    let tls = steps.run("browser: TLS", over_tls);
+    let server = Server::socketio(steps)?;
+    let socketio = steps.run("browser: socket.io over HTTP/2", || socketio(&server));
+    page.and(origins).and(tls).and(socketio)
 }
 
 fn page(server: &Server) -> Result {
@@ -36,18 +40,63 @@ fn origins(server: &Server) -> Result {
     let (host, port) = server.host_and_port()?;
     let authority = format!("{host}:{port}");
     let other = Server::another_echo(&["--origin", &server.url])?;
-    let nginx = Proxy::start("nginx", &authority, &[])?;
-    let without_port = Proxy::start("nginx-host", &authority, &[("$http_host", "$host")])?;
-    let urls = [&server.url, &other.url, &nginx.url, &without_port.url];
-    script("origins.mjs", &urls)
+    let nginx = Proxy::start(&NGINX, "nginx", &authority, &[])?;
+    let edits = [("$http_host", "$host")];
+    let without_port = Proxy::start(&NGINX, "nginx-host", &authority, &edits)?;
+    let [nginx, without_port] =
+        [&nginx, &without_port].map(|it| format!("http://{}", it.authority));
+    script(
+        "origins.mjs",
+        &[&server.url, &other.url, &nginx, &without_port],
+    )
 }
 
-fn script(name: &str, urls: &[&String]) -> Result {
+/// The page over HTTP/2 and over HTTP/1.1, as the server saw it.
+fn over_tls() -> Result {
+    let identity = Identity::self_signed()?;
+    let log = screenshots()?.join("tls.log");
+    let options = [
+        "--tls-cert".as_ref(),
+        identity.cert.as_os_str(),
+        "--tls-key".as_ref(),
+        identity.key.as_os_str(),
+    ];
+    let server = Server::logging_echo(&log, &options)?;
+    let [cert, log] = [&identity.cert, &log].map(|path| path.display().to_string());
+    script("tls.mjs", &[&server.url, &cert, &log])
+}
+
+/// socket.io in a page, where HTTP/2 is spoken all the way to the server.
+fn socketio(server: &Server) -> Result {
+    let identity = Identity::self_signed()?;
+    let tls = format!(
+        "bind 127.0.0.1:8080 ssl crt {} alpn h2,http/1.1",
+        identity.in_one_file()?.display()
+    );
+    let edits = [
+        ("bind 127.0.0.1:8080", &*tls),
+        (
+            "server one 127.0.0.1:5000",
+            "server one 127.0.0.1:5000 proto h2 ws h2",
+        ),
+    ];
+    let (host, port) = server.host_and_port()?;
+    let proxy = Proxy::start(&HAPROXY, "haproxy-tls", &format!("{host}:{port}"), &edits)?;
+    execute_within(
+        WITHIN,
+        node::script("socketio-http2.mjs")?
+            .arg(format!("https://{}", proxy.authority))
+            .arg(&identity.cert)
+            .env("CHROMIUM", programs::chromium()?),
+    )
+}
+
+fn script(name: &str, parameters: &[&String]) -> Result {
     let screenshots = screenshots()?;
     let result = execute_within(
         WITHIN,
         node::script(name)?
-            .args(urls)
+            .args(parameters)
             .arg(&screenshots)
             .env("CHROMIUM", programs::chromium()?),
     );

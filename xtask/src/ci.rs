@@ -1,7 +1,8 @@
 //! `cargo xtask ci`: all there is. `cargo xtask external`: the part of it that needs programs from outside.
 
 use crate::{
-    browser, clients, conformance, conformance::Cases, half_open, programs, steps::Steps, test,
+    browser, clients, conformance, conformance::Cases, half_open, programs, proxies, steps::Steps,
+    test,
 };
 
 /// Runs the tests, and when they pass the external part. A program that is missing is named before anything starts.
@@ -25,6 +26,11 @@ fn try_external(steps: &mut Steps) -> Option<()> {
     let browser = browser::try_page(steps);
     let clients = clients::try_all(steps);
     let conformance = conformance::try_cases(steps, Cases::Quick);
+    let proxies = proxies::try_all(steps);
     let half_open = half_open::run(steps);
-    browser.and(clients).and(conformance).and(half_open)
+    browser
+        .and(clients)
+        .and(conformance)
+        .and(proxies)
+        .and(half_open)
 }

@@ -10,7 +10,7 @@ use crate::{
     cargo::root,
     node, programs, python,
     server::Server,
-    steps::{Steps, execute_within},
+    steps::{Result, Steps, execute_within},
 };
 
 const WITHIN: Duration = Duration::from_secs(300);
@@ -24,7 +24,7 @@ pub(crate) fn run(steps: &mut Steps) -> Option<()> {
 /// Tries every client, also after one that failed.
 pub(crate) fn try_all(steps: &mut Steps) -> Option<()> {
     let node_packages = steps.run("node packages", node::packages);
-    let venv_python = steps.run("python venv", || python::venv("clients", &clients_dir()));
+    let venv_python = steps.run("python venv", python);
 
     let echo = Server::echo(steps);
     if let (Some(server), Some(())) = (&echo, node_packages) {
@@ -56,6 +56,11 @@ pub(crate) fn try_all(steps: &mut Steps) -> Option<()> {
     steps.run("clients: socket.io", || {
         execute_within(WITHIN, node::script("socketio.mjs")?.arg(&server.url))
     })
+}
+
+/// Python with what the clients here are made of.
+pub(crate) fn python() -> Result<PathBuf> {
+    python::venv("clients", &clients_dir())
 }
 
 fn clients_dir() -> PathBuf {

@@ -10,16 +10,19 @@ mod clients;
 mod conformance;
 mod fuzz;
 mod half_open;
+mod proxies;
 mod test;
 mod tidy;
 
 mod cargo;
-mod nginx;
 mod node;
 mod programs;
+mod proxy;
 mod python;
 mod server;
 mod steps;
+mod tls;
+mod websocket;
 
 use std::{env, process::ExitCode};
 
@@ -49,7 +52,8 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "browser",
-        about: "the echo application's page in a headless Chromium, also from other origins and through nginx",
+        about: "the echo application's page in a headless Chromium, also from other origins, through nginx, and over TLS; \
+                socket.io over HTTP/2",
         run: browser::run,
     },
     Task {
@@ -69,13 +73,18 @@ const TASKS: &[Task] = &[
         run: half_open::run,
     },
     Task {
+        name: "proxies",
+        about: "the echo application through nginx, HAProxy and Caddy, as examples/proxies configures them",
+        run: proxies::run,
+    },
+    Task {
         name: "bench",
         about: "what an echo costs, with peers in the same run; takes options, --help lists them",
         run: bench::run,
     },
     Task {
         name: "external",
-        about: "all that needs programs from outside: browser, clients, conformance, half-open",
+        about: "all that needs programs from outside: browser, clients, conformance, proxies, half-open",
         run: ci::external,
     },
     Task {

@@ -15,11 +15,13 @@ const OLDEST_NODE: u32 = 20;
 pub(crate) type Find = fn() -> Result<PathBuf>;
 
 /// What the task `browser` needs.
-pub(crate) const BROWSER: &[Find] = &[node, npm, chromium, nginx];
+pub(crate) const BROWSER: &[Find] = &[node, npm, chromium, nginx, haproxy];
 /// What the task `clients` needs.
 pub(crate) const CLIENTS: &[Find] = &[node, npm, python];
 /// What the task `conformance` needs.
 pub(crate) const CONFORMANCE: &[Find] = &[python, haproxy];
+/// What the task `proxies` needs.
+pub(crate) const PROXIES: &[Find] = &[python, nginx, haproxy];
 /// What all tasks together need.
 pub(crate) const ALL: &[Find] = &[node, npm, chromium, nginx, python, haproxy];
 

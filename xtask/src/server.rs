@@ -1,7 +1,10 @@
 //! A server of this workspace: built, started on a free port, ended with the value.
 
 use std::{
+    ffi::OsStr,
+    fs::File,
     io::{BufRead, BufReader},
+    path::Path,
     process::{Command, Stdio},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
@@ -37,6 +40,20 @@ impl Server {
     pub(crate) fn another_echo(options: &[&str]) -> Result<Self> {
         let mut command = Command::new(binary("echo-server")?);
         Self::start(command.args(["--listen", "127.0.0.1:0"]).args(options))
+    }
+
+    /// The same, with its log in the file `log`: a line `answered` for each request, with the client's address.
+    pub(crate) fn logging_echo(log: &Path, options: &[&OsStr]) -> Result<Self> {
+        let file = File::create(log)
+            .map_err(|error| format!("cannot write {}: {error}", log.display()))?;
+        let mut command = Command::new(binary("echo-server")?);
+        Self::start(
+            command
+                .args(["--listen", "127.0.0.1:0"])
+                .args(options)
+                .env("RUST_LOG", "echo_server=debug")
+                .stderr(file),
+        )
     }
 
     /// Builds and starts the socket.io example.
@@ -100,8 +117,8 @@ impl Server {
     /// Host and port of the URL.
     pub(crate) fn host_and_port(&self) -> Result<(&str, &str)> {
         self.url
-            .strip_prefix("http://")
-            .and_then(|authority| authority.rsplit_once(':'))
+            .split_once("://")
+            .and_then(|(_, authority)| authority.rsplit_once(':'))
             .ok_or_else(|| {
                 format!(
                     "the server listens on `{}`, not on http://HOST:PORT",

@@ -1,5 +1,8 @@
 // A headless Chromium, as the scripts beside this file need it.
 
+import { X509Certificate, createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+
 import { chromium } from "playwright-core";
 
 /** Starts the browser that the variable CHROMIUM names, with these arguments besides. */
@@ -18,4 +21,11 @@ export function launch(...args) {
       ...args,
     ],
   });
+}
+
+/** The argument that admits one certificate which nobody vouches for: by the hash of its key. */
+export function trust(certificate) {
+  const { publicKey } = new X509Certificate(readFileSync(certificate));
+  const hash = createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("base64");
+  return `--ignore-certificate-errors-spki-list=${hash}`;
 }

@@ -10,6 +10,7 @@ import { join } from "node:path";
 
 import { parameters, run } from "./checks.mjs";
 import { launch } from "./chromium.mjs";
+import { connect, echoes, socketOf } from "./echo-page.mjs";
 
 const [server, other, nginx, withoutPort, screenshots] = parameters(
   "SERVER_URL",
@@ -63,43 +64,23 @@ await run({
 });
 
 async function isAdmitted(pageUrl, serverUrl, screenshot) {
-  const { log, reports, page } = await connect(pageUrl, socketOf(serverUrl), "Open");
+  const { log, reports, page } = await connect(browser, pageUrl, socketOf(serverUrl), "Open");
   assert.deepEqual(log, [`Connection opened: ${socketOf(serverUrl)}`]);
   assert.deepEqual(reports, []);
-  await page.getByLabel("Message to send").fill("hello");
-  await page.getByLabel("Message to send").press("Enter");
-  await page.getByRole("cell", { name: "hello" }).nth(1).waitFor();
+  await echoes(page, "hello");
   await finish(page, screenshot);
 }
 
 /** The page learns no more than that it got no socket; the console, which the page cannot read, has the status. */
 async function isRefused(pageUrl, serverUrl, screenshot) {
-  const { log, reports, page } = await connect(pageUrl, socketOf(serverUrl), "Closed");
+  const { log, reports, page } = await connect(browser, pageUrl, socketOf(serverUrl), "Closed");
   assert.deepEqual(log, ["Connection closed: code 1006, no reason"]);
   assert.equal(reports.length, 1);
   assert.match(reports[0], /Unexpected response code: 403/);
   await finish(page, screenshot);
 }
 
-async function connect(pageUrl, socketUrl, state) {
-  const page = await browser.newPage();
-  page.setDefaultTimeout(10_000);
-  const reports = [];
-  page.on("console", (message) => reports.push(message.text()));
-  const response = await page.goto(pageUrl);
-  assert.equal(response.status(), 200);
-  await page.getByLabel("WebSocket server URL").fill(socketUrl);
-  await page.getByLabel("WebSocket server URL").press("Enter");
-  await page.getByRole("status").getByText(state, { exact: true }).waitFor();
-  const log = await page.locator("[role=log] tbody tr").allTextContents();
-  return { log: log.map((row) => row.trim()), reports, page };
-}
-
 async function finish(page, screenshot) {
   if (screenshot) await page.screenshot({ path: join(screenshots, `${screenshot}.png`) });
   await page.close();
-}
-
-function socketOf(url) {
-  return `${url.replace(/^http/, "ws")}/ws`;
 }

@@ -24,7 +24,8 @@ use crate::server::Error;
 /// The whole application, for requests over any version of HTTP.
 pub(crate) type App = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 
-type Body = OriginBody<UpgradeBody<Full<Bytes>>>;
+/// What a response may have in it.
+pub(crate) type Body = OriginBody<UpgradeBody<Full<Bytes>>>;
 
 /// The application as the options want it, whose sockets are among `sockets`.
 ///

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser};
@@ -60,6 +61,18 @@ pub(crate) struct Options {
     /// once
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = or_off)]
     pub(crate) drain: OrOff,
+
+    /// Serve https with the certificate in this file, the chain in PEM format; needs --tls-key
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert, in PEM format
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// The threads that serve, of which 1 is the least machinery; as many as there are cores without this
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
 }
 
 fn path(value: &str) -> Result<String, String> {
@@ -102,9 +115,15 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         };
     }
+    fail(&summary(error))
+}
+
+/// What is wrong, without the hints and the usage that follow on an empty line. A list is put behind its heading.
+fn summary(error: &clap::Error) -> String {
     let text = error.to_string();
-    let line = text.lines().next().unwrap_or("bad options");
-    fail(&line.trim_start_matches("error: "))
+    let lines = text.lines().take_while(|line| !line.is_empty());
+    let line: Vec<&str> = lines.map(str::trim).collect();
+    line.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 /// Says what is wrong in one line; the exit code is 2.
@@ -121,7 +140,7 @@ mod tests {
 
     fn parse(arguments: &[&str]) -> Result<Options, String> {
         let command = ["echo-server"].iter().chain(arguments);
-        Options::try_parse_from(command).map_err(|error| error.to_string())
+        Options::try_parse_from(command).map_err(|error| summary(&error))
     }
 
     #[test]
@@ -140,6 +159,8 @@ mod tests {
         assert_eq!(options.max_lifetime, OrOff(None));
         assert_eq!(options.max_sockets, None);
         assert_eq!(options.drain, seconds(30));
+        assert_eq!((options.tls_cert, options.tls_key), (None, None));
+        assert_eq!(options.threads, None);
     }
 
     #[test]
@@ -179,10 +200,15 @@ mod tests {
             (["--max-lifetime", "2h"], "2h"),
             (["--max-sockets", "-1"], "-1"),
             (["--drain", "now"], "now"),
+            (["--tls-cert", "cert.pem"], "--tls-key"),
+            (["--tls-key", "key.pem"], "--tls-cert"),
+            (["--threads", "0"], "0"),
+            (["--threads", "1025"], "1025"),
+            (["--threads", "all"], "all"),
         ] {
-            let error = parse(&arguments).unwrap_err();
-            let line = error.lines().next().unwrap();
+            let line = parse(&arguments).unwrap_err();
             assert!(line.contains(named), "{line}");
+            assert!(!line.contains('\n'), "{line}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The server: hyper-util's, which speaks HTTP/1.1 and HTTP/2 on one port.
+//! The server: hyper-util's, which speaks HTTP/1.1 and HTTP/2 on one port, with or without TLS.
 
 use std::convert::Infallible;
 use std::error::Error as _;
@@ -8,18 +8,30 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
 use towline::Sockets;
 use towline::keepalive::InvalidKeepAlive;
 use towline::origin::InvalidOrigin;
+use tracing::{Instrument, debug, debug_span};
+use tracing_subscriber::filter::ParseError;
 
-use crate::app::{App, app};
+use crate::app::{App, Body, app};
 use crate::cli::Options;
 use crate::shutdown::Shutdown;
+use crate::tls::{self, InvalidTls};
+
+/// How long a client may take for the TLS handshake.
+const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What one WebSocket over HTTP/2 may send ahead of its endpoint, and how many there are on a connection. The
 /// connection's window has room for all of them, so that one that nobody reads does not stop its siblings.
@@ -33,6 +45,9 @@ pub(crate) enum Error {
     Listen(SocketAddr, io::Error),
     Serve(io::Error),
     KeepAlive(InvalidKeepAlive),
+    Log(ParseError),
+    Runtime(io::Error),
+    Tls(InvalidTls),
 }
 
 impl From<InvalidOrigin> for Error {
@@ -44,6 +59,18 @@ impl From<InvalidOrigin> for Error {
 impl From<InvalidKeepAlive> for Error {
     fn from(error: InvalidKeepAlive) -> Self {
         Self::KeepAlive(error)
+    }
+}
+
+impl From<InvalidTls> for Error {
+    fn from(error: InvalidTls) -> Self {
+        Self::Tls(error)
+    }
+}
+
+impl From<ParseError> for Error {
+    fn from(error: ParseError) -> Self {
+        Self::Log(error)
     }
 }
 
@@ -60,6 +87,9 @@ impl fmt::Display for Error {
             Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             Self::KeepAlive(error) => error.fmt(f),
             Self::Serve(error) => write!(f, "cannot serve: {error}"),
+            Self::Log(error) => write!(f, "bad RUST_LOG: {error}"),
+            Self::Runtime(error) => write!(f, "cannot start threads: {error}"),
+            Self::Tls(error) => error.fmt(f),
         }
     }
 }
@@ -68,17 +98,22 @@ impl fmt::Display for Error {
 pub(crate) async fn run(options: &Options) -> Result<ExitCode, Error> {
     let sockets = Sockets::new();
     let app = app(options, &sockets)?;
+    let tls = match (&options.tls_cert, &options.tls_key) {
+        (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
+        _ => None,
+    };
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| Error::Listen(options.listen, error))?;
     let address = listener.local_addr().map_err(Error::Serve)?;
     let within = options.drain.0.unwrap_or(Duration::ZERO);
     let mut shutdown = Shutdown::prepare(sockets, within).map_err(Error::Serve)?;
-    writeln!(io::stdout(), "listening on http://{address}").map_err(Error::Serve)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    writeln!(io::stdout(), "listening on {scheme}://{address}").map_err(Error::Serve)?;
 
     let connections = GracefulShutdown::new();
     let drained = tokio::select! {
-        never = accept(&listener, &app, &connections) => match never {},
+        never = accept(&listener, tls.as_ref(), &app, &connections) => match never {},
         drained = shutdown.drained() => drained.map_err(Error::Serve)?,
     };
     drop(listener);
@@ -86,11 +121,17 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Error> {
     code.map_err(Error::Serve)
 }
 
-async fn accept(listener: &TcpListener, app: &App, connections: &GracefulShutdown) -> Infallible {
+async fn accept(
+    listener: &TcpListener,
+    tls: Option<&TlsAcceptor>,
+    app: &App,
+    connections: &GracefulShutdown,
+) -> Infallible {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(serve(stream, app.clone(), connections.watcher()));
+            Ok((stream, peer)) => {
+                let watcher = connections.watcher();
+                tokio::spawn(connection(stream, peer, tls.cloned(), app.clone(), watcher));
             }
             Err(error) => {
                 eprintln!("echo-server: cannot accept a connection: {error}");
@@ -101,9 +142,29 @@ async fn accept(listener: &TcpListener, app: &App, connections: &GracefulShutdow
     }
 }
 
-async fn serve(stream: TcpStream, app: App, watcher: Watcher) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    app: App,
+    watcher: Watcher,
+) {
     // HTTP/2 answers with small writes of its own; the kernel would hold the next one back until the peer acknowledges.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else {
+        return serve(stream, peer, app, watcher).await;
+    };
+    match timeout(TLS_TIMEOUT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => serve(stream, peer, app, watcher).await,
+        Ok(Err(error)) => debug!(%peer, %error, "no TLS"),
+        Err(_) => debug!(%peer, "no TLS within {TLS_TIMEOUT:?}"),
+    }
+}
+
+async fn serve<I>(stream: I, peer: SocketAddr, app: App, watcher: Watcher)
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http2()
@@ -113,8 +174,50 @@ async fn serve(stream: TcpStream, app: App, watcher: Watcher) {
         .max_send_buf_size(STREAM_WINDOW as usize)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(STREAM_WINDOW * STREAMS);
-    let service = TowerToHyperService::new(app);
+    let service = service_fn(move |request| answer(peer, app.clone(), request));
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     // A connection that breaks is its client's affair.
     let _ = watcher.watch(connection).await;
+}
+
+/// The answer to one request. It is in a span that says whose it is; so is the socket that may come of it.
+fn answer(
+    peer: SocketAddr,
+    app: App,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<Body>, Infallible>> {
+    let (version, method, path) = (request.version(), request.method(), request.uri().path());
+    let span = debug_span!("request", %peer, ?version, %method, path);
+    let answering = async {
+        let response = app.oneshot(request).await?;
+        debug!(status = response.status().as_u16(), "answered");
+        Ok(response)
+    };
+    answering.instrument(span)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use tokio::io::AsyncReadExt;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    // While nothing happens, the clock jumps to the next timer, also over TCP.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_without_a_tls_handshake_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        let app = app(&Options::parse_from(["echo-server"]), &Sockets::new()).unwrap();
+        let watcher = GracefulShutdown::new().watcher();
+        let started = Instant::now();
+        let tls = Some(tls::self_signed());
+        tokio::spawn(connection(stream, peer, tls, app, watcher));
+        let end = timeout(2 * TLS_TIMEOUT, client.read(&mut [0])).await;
+        assert_eq!(end.expect("it waits for ever").unwrap(), 0);
+        assert_eq!(started.elapsed().as_secs(), TLS_TIMEOUT.as_secs());
+    }
 }

@@ -1,18 +1,16 @@
 //! Sockets that the server closes: each has to get its Close, also when a proxy ends the stream.
 
-use std::{
-    io::{self, Read, Write},
-    net::TcpStream,
-    time::Duration,
+use std::io;
+
+use crate::{
+    steps::Result,
+    websocket::{Socket, TEXT},
 };
 
-use crate::steps::Result;
-
 const SOCKETS: usize = 60;
-const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A text message that is not UTF-8, which RFC 6455, section 8.1, answers with 1007. Its mask is zero.
-const VIOLATION: &[u8] = &[0x81, 0x81, 0, 0, 0, 0, 0xff];
+/// A text message that is not UTF-8, which RFC 6455, section 8.1, answers with 1007.
+const VIOLATION: &[u8] = &[0xff];
 const CODE: u16 = 1007;
 
 /// Opens sockets one after another and violates the protocol on each: every one gets a Close, then the end.
@@ -42,33 +40,9 @@ pub(super) fn sixty_in_a_row(authority: &str) -> Result {
 
 /// Everything that the server sends on one socket, from the violation to the end of the connection.
 fn violate(authority: &str) -> io::Result<Vec<u8>> {
-    let mut socket = TcpStream::connect(authority)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.set_nodelay(true)?;
-    let request = format!(
-        "GET / HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    socket.write_all(request.as_bytes())?;
-    let head = read_head(&mut socket)?;
-    if !head.starts_with(b"HTTP/1.1 101 ") {
-        let head = String::from_utf8_lossy(&head).into_owned();
-        return Err(io::Error::other(format!("the handshake got {head:?}")));
-    }
-    socket.write_all(VIOLATION)?;
-    let mut answer = Vec::new();
-    socket.read_to_end(&mut answer)?;
-    Ok(answer)
-}
-
-fn read_head(socket: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        socket.read_exact(&mut byte)?;
-        head.extend(byte);
-    }
-    Ok(head)
+    let mut socket = Socket::open(authority, "/")?;
+    socket.send(TEXT, VIOLATION)?;
+    socket.rest()
 }
 
 /// Looks for one Close with the right code and nothing else.

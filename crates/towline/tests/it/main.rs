@@ -36,6 +36,7 @@ mod middleware_runs_after_the_close;
 mod no_wake_up_is_lost;
 mod no_wake_up_is_lost_at_random;
 mod nobody_waits_for_the_peer_to_hang_up;
+mod nothing_is_held_back_under_tls;
 mod the_driver_works_while_the_endpoint_does_not;
 mod the_pipeline_of_tungstenite_lives;
 mod what_is_told_is_told_whole;

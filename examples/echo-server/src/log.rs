@@ -1,0 +1,29 @@
+//! The log, on standard error: what the variable RUST_LOG asks for, warnings without it.
+
+use std::env;
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Starts the log. RUST_LOG is a level, or levels by target: `info`, `echo_server=debug,towline_upgrade=trace`.
+///
+/// # Errors
+///
+/// RUST_LOG is neither.
+pub(crate) fn start() -> Result<(), ParseError> {
+    let targets = match env::var("RUST_LOG") {
+        Ok(targets) if !targets.is_empty() => targets.parse()?,
+        _ => Targets::new().with_default(LevelFilter::WARN),
+    };
+    let lines = fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(targets)
+        .init();
+    Ok(())
+}
