@@ -5,6 +5,7 @@ mod arena;
 mod partial;
 mod small;
 mod spare;
+mod whole;
 
 use std::fmt;
 use std::mem;
@@ -12,14 +13,13 @@ use std::mem;
 use bytes::buf::Limit;
 use bytes::{BufMut, Bytes};
 
-use self::partial::{Partial, PartialHeader, append_control, unmask};
+use self::partial::{Partial, PartialHeader, append_control};
 use crate::close::CloseFrame;
 #[cfg(feature = "deflate")]
 use crate::deflate::{Inflater, PerMessageDeflate};
 use crate::frame::Opcode;
 use crate::mask::Mask;
 use crate::message::{Message, Text};
-use crate::utf8;
 use crate::violation::Violation;
 
 /// Which end of the connection decodes.
@@ -115,6 +115,8 @@ pub struct Decoder {
     limits: Limits,
     /// From where on a length is none of a small message.
     small_end: u8,
+    /// The longest message that comes the short way.
+    max_whole: u16,
     state: State,
     /// The message in progress, from the header of its first frame to the end of its last.
     message: Option<Partial>,
@@ -165,7 +167,8 @@ impl Decoder {
         Self {
             role,
             limits,
-            small_end: small::end(role, &limits),
+            small_end: small::end(role, whole::max(&limits)),
+            max_whole: whole::max(&limits),
             state: State::NEXT_FRAME,
             message: None,
             control: Vec::new(),
@@ -200,6 +203,9 @@ impl Decoder {
     ///
     /// What [`payload_buf`](Self::payload_buf) returned was used for something else than appending to it.
     pub fn decode(&mut self, input: &mut [u8]) -> Result<Decoded, Violation> {
+        if let Some(whole) = self.decode_whole(input) {
+            return Ok(whole);
+        }
         let decoded = self.next_event(input);
         if let Err(violation) = decoded {
             self.end(State::Failed(violation));
@@ -249,11 +255,6 @@ impl Decoder {
                     };
                     consumed += size;
                     let frame = self.accept(&header)?;
-                    if let Some(message) = self.whole_message(&frame, &mut input[consumed..])? {
-                        consumed += frame.missing;
-                        let event = Some(Event::Message(message));
-                        return Ok(Decoded { consumed, event });
-                    }
                     self.begin(frame);
                 }
                 State::Payload(frame) => {
@@ -272,25 +273,6 @@ impl Decoder {
             consumed: input.len(),
             event: None,
         })
-    }
-
-    /// The short way: a message in one frame that has arrived entirely is copied to where it stays.
-    #[inline]
-    fn whole_message(&self, frame: &Frame, input: &mut [u8]) -> Result<Option<Message>, Violation> {
-        let is_text = match frame.opcode {
-            Opcode::Text => true,
-            Opcode::Binary => false,
-            _ => return Ok(None),
-        };
-        let payload = match input.get_mut(..frame.missing) {
-            Some(payload) if frame.fin && !frame.is_compressed => payload,
-            _ => return Ok(None),
-        };
-        unmask(frame.mask, payload);
-        if is_text {
-            utf8::validate(payload)?;
-        }
-        Ok(Some(message(is_text, arena::copy(payload))))
     }
 
     /// The long way begins: the payload, or the message, comes in parts.

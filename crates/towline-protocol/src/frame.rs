@@ -53,12 +53,12 @@ pub(crate) const RSV1: u8 = 0b0100_0000;
 const RESERVED: u8 = 0b0111_0000;
 const OPCODE: u8 = 0b0000_1111;
 pub(crate) const MASKED: u8 = 0b1000_0000;
-const LEN: u8 = 0b0111_1111;
+pub(crate) const LEN: u8 = 0b0111_1111;
 
 /// The largest length that is in the 7 bits themselves.
 pub(crate) const MAX_LEN_7: u8 = 125;
 /// A value of the 7-bit length: the length is in the next 2 bytes.
-const LEN_16: u8 = 126;
+pub(crate) const LEN_16: u8 = 126;
 /// A value of the 7-bit length: the length is in the next 8 bytes.
 const LEN_64: u8 = 127;
 

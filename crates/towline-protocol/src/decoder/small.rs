@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use bytes::Buf;
 
-use super::{Decoder, Role, State, arena, message};
-use crate::frame::{FIN, MASKED, MAX_LEN_7, Opcode};
+use super::whole::{BINARY, TEXT};
+use super::{Decoder, Role, arena, message};
+use crate::frame::{MASKED, MAX_LEN_7};
 use crate::mask::Mask;
 use crate::message::Message;
 use crate::utf8;
@@ -82,18 +83,9 @@ impl Decoder {
         end
     }
 
-    #[inline]
-    fn is_between_messages(&self) -> bool {
-        matches!(&self.state, State::Header(partial) if partial.is_empty())
-            && self.message.is_none()
-    }
-
     /// The small message whose frame begins at `start`, if there is one, unmasked.
     #[inline(always)]
     fn next_small(&self, input: &mut [u8], start: usize) -> Option<Found> {
-        const TEXT: u8 = FIN | Opcode::Text as u8;
-        const BINARY: u8 = FIN | Opcode::Binary as u8;
-
         let frame = input.get_mut(start..)?;
         let [first @ (TEXT | BINARY), second, a, b, c, d, rest @ ..] = frame else {
             return None;
@@ -122,15 +114,11 @@ impl Decoder {
 }
 
 /// From where on a length is none of a small message: a client gets no masked frames.
-pub(super) const fn end(role: Role, limits: &super::Limits) -> u8 {
-    let mut end = MAX_LEN_7 + 1;
-    if limits.max_message_size < end as usize {
-        end = limits.max_message_size as u8 + 1;
-    }
-    match (role, limits.max_frame_size) {
-        (Role::Client, _) => 0,
-        (Role::Server, Some(frame)) if frame < end as usize => frame as u8 + 1,
-        (Role::Server, _) => end,
+pub(super) const fn end(role: Role, max: u16) -> u8 {
+    match role {
+        Role::Client => 0,
+        Role::Server if max < MAX_LEN_7 as u16 => max as u8 + 1,
+        Role::Server => MAX_LEN_7 + 1,
     }
 }
 
@@ -139,6 +127,7 @@ mod tests {
     use super::*;
     use crate::decoder::Limits;
     use crate::encoder::encode_frame;
+    use crate::frame::{FIN, Opcode};
 
     const KEY: [u8; 4] = [1, 2, 3, 4];
 
