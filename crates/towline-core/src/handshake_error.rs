@@ -10,8 +10,8 @@ use towline_protocol::handshake::InvalidHandshake;
 /// A request that cannot become a WebSocket, as an endpoint finds it.
 ///
 /// It converts into the response that tells the client: status, headers and one line of text, and rides in that
-/// response's extensions. On HTTP/2 every 426 and
-/// 405 is a 400, since `Upgrade` and `Connection` are forbidden there (RFC 9113 section 8.2.2).
+/// response's extensions. On HTTP/2 every 426 and 405 is a 400, since `Upgrade` and `Connection` are forbidden there
+/// (RFC 9113 section 8.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeError {
     kind: HandshakeErrorKind,
