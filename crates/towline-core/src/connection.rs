@@ -254,8 +254,7 @@ impl Connection {
         let mut taken = 0;
         loop {
             if arrived.fits_small(self.room) {
-                let each = |message| arrived.push(message);
-                taken += self.decoder.decode_small(&mut bytes[taken..], each);
+                taken += self.decoder.decode_small(&mut bytes[taken..], arrived);
                 if taken > 0 && taken == bytes.len() {
                     return taken;
                 }

@@ -111,10 +111,9 @@ impl<'a> Steps<'a> {
             return piece;
         }
         let mut messages = Vec::new();
-        let each = |message| messages.push(Event::Message(message));
-        let taken = self.decoder.decode_small(piece, each);
+        let taken = self.decoder.decode_small(piece, &mut messages);
         assert!(taken <= piece.len(), "{taken} of {}", piece.len());
-        for event in messages {
+        for event in messages.into_iter().map(Event::Message) {
             self.check_event(&event);
             self.events.push(event);
         }

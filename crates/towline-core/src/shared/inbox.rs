@@ -98,6 +98,24 @@ impl Batch {
     }
 }
 
+impl Extend<Message> for Batch {
+    #[inline]
+    fn extend<I: IntoIterator<Item = Message>>(&mut self, messages: I) {
+        let mut messages = messages.into_iter();
+        if self.messages == 0
+            && let Some(first) = messages.next()
+        {
+            self.push(first);
+        }
+        let before = self.others.len();
+        let mut bytes = 0;
+        let counted = messages.inspect(|message| bytes += message.len());
+        self.others.extend(counted);
+        self.bytes += bytes;
+        self.messages += self.others.len() - before;
+    }
+}
+
 impl Room {
     /// Of an inbox whose messages are dropped as they come.
     pub(crate) const EMPTY: Self = Self {

@@ -118,8 +118,9 @@ fn decode(
                 decoder.buffered()
             );
             if small {
-                let each = |message| events.push(Event::Message(message));
-                at += decoder.decode_small(&mut wire[at..end], each);
+                let mut messages = Vec::new();
+                at += decoder.decode_small(&mut wire[at..end], &mut messages);
+                events.extend(messages.into_iter().map(Event::Message));
             }
             match decoder.decode(&mut wire[at..end]) {
                 Ok(Decoded { consumed, event }) => {

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use bytes::Buf;
-
 use super::whole::{BINARY, TEXT};
 use super::{Decoder, Role, arena, message};
 use crate::frame::{MASKED, MAX_LEN_7};
@@ -36,13 +34,13 @@ impl Decoder {
     /// ... and the most bytes, those of their headers included.
     pub const SMALL_BYTES: usize = 1024;
 
-    /// Consumes messages of up to 125 bytes, unfragmented and arrived entirely, from the front of `input`, up to 16 of
-    /// them and 1 KiB at once; how many bytes they were.
+    /// Moves messages of up to 125 bytes, unfragmented and arrived entirely, from the front of `input` to the end of
+    /// `messages`, up to 16 of them and 1 KiB at once; how many bytes they were.
     ///
     /// It is only quicker than [`decode`](Self::decode), which has to deal with whatever this leaves: with all that is
     /// anything else, breaks the protocol or is incomplete.
     #[inline]
-    pub fn decode_small(&mut self, input: &mut [u8], mut each: impl FnMut(Message)) -> usize {
+    pub fn decode_small(&mut self, input: &mut [u8], messages: &mut impl Extend<Message>) -> usize {
         if !self.is_between_messages() {
             return 0;
         }
@@ -51,15 +49,21 @@ impl Decoder {
         };
         let end = first.payload().end;
         if end == input.len() {
-            each(message(first.is_text, arena::copy(&input[first.payload()])));
+            let payload = arena::copy(&input[first.payload()]);
+            messages.extend(Some(message(first.is_text, payload)));
             return end;
         }
-        self.decode_run(input, first, each)
+        self.decode_run(input, first, messages)
     }
 
     /// What came together stays together: one copy for all.
     #[inline(never)]
-    fn decode_run(&self, input: &mut [u8], first: Found, mut each: impl FnMut(Message)) -> usize {
+    fn decode_run(
+        &self,
+        input: &mut [u8],
+        first: Found,
+        messages: &mut impl Extend<Message>,
+    ) -> usize {
         let mut found = [first; Self::SMALL_MESSAGES];
         let mut count = 1;
         let mut end = first.payload().end;
@@ -71,15 +75,9 @@ impl Decoder {
             end = next.payload().end;
             count += 1;
         }
-        let Some((last, others)) = found[..count].split_last() else {
-            return 0;
-        };
-        let mut run = arena::copy(&input[..end]);
-        for found in others {
-            each(message(found.is_text, run.slice(found.payload())));
-        }
-        run.advance(last.payload().start);
-        each(message(last.is_text, run));
+        let run = arena::copy(&input[..end]);
+        let slice = |found: &Found| message(found.is_text, run.slice(found.payload()));
+        messages.extend(found[..count].iter().map(slice));
         end
     }
 
@@ -140,7 +138,7 @@ mod tests {
     /// The messages that are taken at once, and how many bytes they were.
     fn take(decoder: &mut Decoder, wire: &mut [u8]) -> (Vec<Message>, usize) {
         let mut messages = Vec::new();
-        let taken = decoder.decode_small(wire, |message| messages.push(message));
+        let taken = decoder.decode_small(wire, &mut messages);
         (messages, taken)
     }
 
