@@ -133,6 +133,16 @@ impl<'a> Conversation<'a> {
         }
     }
 
+    /// Says nothing, but answers pings, until the server has said the last word.
+    pub(crate) async fn rest_until_over(&mut self, random: &mut Random) -> Result<Over> {
+        loop {
+            if let Some(over) = self.incoming.next().await? {
+                return Ok(over);
+            }
+            self.answer(random).await?;
+        }
+    }
+
     /// Answers the pings of the server.
     pub(crate) async fn answer(&mut self, random: &mut Random) -> Result {
         for ping in std::mem::take(&mut self.incoming.unanswered) {

@@ -13,8 +13,12 @@ use crate::conversation::{Conversation, Failure, Over, Result};
 use crate::crowd::places;
 use crate::random::Random;
 use crate::server::{DRAIN, Server};
+use crate::socket::LIFE;
 use crate::wire;
 use crate::world::World;
+
+/// How long all sockets may take to open, or for an echo.
+const READY: Duration = Duration::from_secs(20);
 
 /// What comes after the last socket: the server tells its threads to end.
 const EXIT: Duration = Duration::from_secs(2);
@@ -73,7 +77,7 @@ pub(crate) async fn drain(
         crowd.spawn(async move {
             let number = world.next_socket();
             let socket = attend(&world, number, streams.as_deref(), manner, &ready, staged);
-            let attended = timeout(Duration::from_secs(60), Box::pin(socket)).await;
+            let attended = timeout(LIFE, Box::pin(socket)).await;
             match attended {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => world
@@ -86,17 +90,14 @@ pub(crate) async fn drain(
             manner
         });
     }
-    // So that waiting ends when all of them have.
-    drop(ready);
-    for _ in 0..sockets {
-        is_ready.recv().await;
-    }
+    wait_for(&mut is_ready, sockets, world).await;
     // All that was sent has come back, or is queued by the server.
-    server.watch.wait_until_idle().await?;
-    stage.send_replace(Stage::Busy);
-    for _ in 0..busy {
-        is_ready.recv().await;
+    if !server.watch.wait_until_idle().await? {
+        let failure = "the server goes on though nothing is left to do".to_owned();
+        world.tally.failed(failure);
     }
+    stage.send_replace(Stage::Busy);
+    wait_for(&mut is_ready, busy, world).await;
 
     let begin = Instant::now();
     server.terminate().await?;
@@ -132,6 +133,19 @@ pub(crate) async fn drain(
         answered,
         ended,
     })
+}
+
+/// Waits until so many sockets are ready, but not for those that never will be.
+async fn wait_for(ready: &mut mpsc::UnboundedReceiver<()>, sockets: usize, world: &World) {
+    let all = async {
+        for _ in 0..sockets {
+            ready.recv().await;
+        }
+    };
+    if timeout(READY, all).await.is_err() {
+        let failure = format!("not all sockets were ready for the drain within {READY:?}");
+        world.tally.failed(failure);
+    }
 }
 
 /// The stubborn are over HTTP/1.1, as the connection of a stream would outlast it.
@@ -187,7 +201,7 @@ async fn attend(
             sleep(Duration::from_millis(random.between(0, 1000) as u64)).await;
             conversation.incoming.until_over().await?
         }
-        Manner::Quiet => conversation.incoming.until_over().await?,
+        Manner::Quiet => conversation.rest_until_over(&mut random).await?,
     };
     if over != Over::Close(Some(1001)) {
         return Err(Failure::Wrong(format!("{over:?}, not Close 1001")));

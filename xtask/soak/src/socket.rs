@@ -13,7 +13,7 @@ use crate::wire::{self, VIOLATIONS};
 use crate::world::World;
 
 /// How long a socket may take; what takes longer hangs.
-const LIFE: Duration = Duration::from_secs(60);
+pub(crate) const LIFE: Duration = Duration::from_secs(60);
 
 /// How a socket ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
