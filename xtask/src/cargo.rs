@@ -37,6 +37,15 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
 
 /// Where a debug build puts the binary `name`.
 pub(crate) fn binary(name: &str) -> Result<PathBuf> {
+    binary_of("debug", name)
+}
+
+/// Where a build with the profile `release` or `bench` puts it.
+pub(crate) fn release_binary(name: &str) -> Result<PathBuf> {
+    binary_of("release", name)
+}
+
+fn binary_of(dir: &str, name: &str) -> Result<PathBuf> {
     let file = format!("{name}{}", env::consts::EXE_SUFFIX);
-    Ok(target_dir()?.join("debug").join(file))
+    Ok(target_dir()?.join(dir).join(file))
 }

@@ -1,8 +1,9 @@
-//! `cargo xtask ci`: all there is. `cargo xtask external`: the part of it that needs programs from outside.
+//! `cargo xtask ci`: all there is. `cargo xtask external`: the part of it that needs programs from outside, or
+//! time.
 
 use crate::{
-    browser, clients, conformance, conformance::Cases, half_open, programs, proxies, steps::Steps,
-    test,
+    browser, clients, conformance, conformance::Cases, half_open, programs, proxies, soak,
+    steps::Steps, test,
 };
 
 /// Runs the tests, and when they pass the external part. A program that is missing is named before anything starts.
@@ -28,9 +29,11 @@ fn try_external(steps: &mut Steps) -> Option<()> {
     let conformance = conformance::try_cases(steps, Cases::Quick);
     let proxies = proxies::try_all(steps);
     let half_open = half_open::run(steps);
+    let soak = soak::try_short(steps);
     browser
         .and(clients)
         .and(conformance)
         .and(proxies)
         .and(half_open)
+        .and(soak)
 }

@@ -11,6 +11,7 @@ mod conformance;
 mod fuzz;
 mod half_open;
 mod proxies;
+mod soak;
 mod test;
 mod tidy;
 
@@ -83,8 +84,14 @@ const TASKS: &[Task] = &[
         run: bench::run,
     },
     Task {
+        name: "soak",
+        about: "thousands of random sockets for a minute, and what they leave of the server's memory and descriptors; a drain \
+                of them all; takes options, --help lists them; on Linux, or skips",
+        run: soak::run,
+    },
+    Task {
         name: "external",
-        about: "all that needs programs from outside: browser, clients, conformance, proxies, half-open",
+        about: "all that needs programs from outside: browser, clients, conformance, proxies, half-open; and a short soak",
         run: ci::external,
     },
     Task {
@@ -99,7 +106,7 @@ fn main() -> ExitCode {
     let name = match args.as_slice() {
         [] => "--help",
         [name] => name.as_str(),
-        [name, ..] if matches!(&**name, "bench" | "conformance" | "fuzz") => name.as_str(),
+        [name, ..] if matches!(&**name, "bench" | "conformance" | "fuzz" | "soak") => name.as_str(),
         [_, extra, ..] => return bad_command_line(&format!("unexpected argument `{extra}`")),
     };
     if matches!(name, "-h" | "--help" | "help") {

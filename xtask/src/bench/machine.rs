@@ -4,13 +4,13 @@ use std::{
     collections::HashMap,
     ffi::OsString,
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
 use super::scenario::Peer;
 use crate::{
-    cargo::target_dir,
+    cargo::release_binary,
     steps::{Ended, Result, execute},
 };
 
@@ -75,7 +75,7 @@ impl Server {
     fn start_below(peer: Peer, emulator: Vec<OsString>) -> Result<Self> {
         let mut process = pinned(SERVER_PROCESSOR)
             .args(emulator)
-            .arg(binary("bench-server")?)
+            .arg(release_binary("bench-server")?)
             .args(["--peer", peer.name])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -94,7 +94,7 @@ impl Server {
     /// Runs a client with these arguments to its end.
     pub(super) fn load(&self, arguments: &[String]) -> Result<Report> {
         let output = pinned(CLIENT_PROCESSOR)
-            .arg(binary("bench-client")?)
+            .arg(release_binary("bench-client")?)
             .args(["--server", &self.address])
             .args(["--pid", &self.process.0.id().to_string()])
             .args(arguments)
@@ -128,11 +128,6 @@ fn pinned(processor: &str) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", processor, "prlimit", FILES]);
     command
-}
-
-/// Where Cargo puts what it builds with the profile `bench`.
-fn binary(name: &str) -> Result<PathBuf> {
-    Ok(target_dir()?.join("release").join(name))
 }
 
 fn report(text: &str) -> Report {
