@@ -76,7 +76,7 @@ impl Shared {
         self.with(|state, wakes| {
             if let Some(written) = written {
                 state.written(written, wakes);
-                state.wakers.poked |= written.left == 0 && state.queued() > 0;
+                state.wakers.poked |= written.left == 0 && state.writes_on();
             }
             let room = state.room();
             let stay = state.wakers.poked
@@ -337,6 +337,12 @@ impl State {
         if (self.ping.is_some() || !self.wakers.send.is_empty()) && self.queued() <= HIGH_WATER {
             self.room_again(wakes);
         }
+    }
+
+    /// Whether there is more to write, or an answer to the peer's Close that waited for the last of it.
+    #[inline]
+    fn writes_on(&self) -> bool {
+        self.queued() > 0 || (self.close.received.is_some() && !self.close.queued)
     }
 
     #[inline(never)]
