@@ -251,11 +251,11 @@ impl Shared {
         });
     }
 
-    /// The driver is gone.
+    /// The driver is gone, and with it the wakers of its task: a handle that is left elsewhere would keep that.
     pub(crate) fn abandon(&self) {
         self.ended();
-        let driver = self.with(|state, _| state.wakers.driver.take());
-        drop(driver);
+        let wakers = self.with(|state, _| (state.wakers.driver.take(), state.wakers.recv.take()));
+        drop(wakers);
     }
 
     fn end(&self, phase: impl FnOnce(&mut State) -> Phase) {
