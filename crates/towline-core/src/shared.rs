@@ -298,7 +298,8 @@ impl State {
                     self.wakers.endpoint_ready = true;
                     false
                 }
-                Seen::No => false,
+                // Who drops what came before it answers none of that.
+                Seen::No => self.discarding,
             };
             if due || overdue || self.close.requested.is_some() {
                 let answer = received.answer.clone();

@@ -348,6 +348,28 @@ async fn an_endpoint_that_ignores_the_peers_close_has_1_s() {
     assert_eq!(summary(&closed), (ClosedBy::Peer, 4000, "bye", true));
 }
 
+/// Who drops what it receives answers nothing, however much it sends.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_discards_lets_the_peer_close_at_once() {
+    let (mut peer, ended) = open_served(|socket| async move {
+        let (sender, mut receiver) = socket.split();
+        let tick = async {
+            while sender.send("tick").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        tokio::join!(tick, receiver.discard());
+    })
+    .await;
+    peer.expect_text("tick").await;
+    let clock = Clock::start();
+    peer.close(1000, "").await;
+    peer.expect_close(1000, "").await;
+    clock.assert(Duration::ZERO);
+    drop(peer);
+    assert!(ended.closed().await.is_clean());
+}
+
 /// An endpoint that goes on answering what came before the Close has more time.
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_takes_its_messages_slowly_answers_them_all() {
