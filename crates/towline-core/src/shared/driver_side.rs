@@ -49,6 +49,9 @@ impl Shared {
             state.wakers.woken = false;
             // In another task the timer is to be armed anew.
             state.wakers.attention |= wakes.register(&mut state.wakers.driver, cx);
+            if state.wakers.attention {
+                state.wakers.note_thread();
+            }
             state.take_in(arrived, wakes);
             mem::take(&mut state.wakers.endpoint_ready)
         });
