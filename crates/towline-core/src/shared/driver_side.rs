@@ -292,11 +292,9 @@ impl State {
         }
         self.queue_close(overdue);
         let news = self.watched.any();
-        self.wakers.attention = news
-            || self.aborted
-            || self.pings.is_asked()
-            || self.close.is_under_way()
-            || self.watched.watches_sent();
+        // The rest is seen to at once: an abort, and what the policies are told.
+        self.wakers.attention =
+            self.pings.is_asked() || self.close.is_under_way() || self.watched.watches_sent();
         Orders {
             abort: self.aborted,
             close_queued: self.close.queued,
