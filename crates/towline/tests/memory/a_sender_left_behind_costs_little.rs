@@ -17,7 +17,7 @@ use crate::heap::{Heap, alone};
 use crate::support::{App, Http, NoBody, Server, app, serve, within};
 use crate::wire::Wire;
 
-const SOCKETS: usize = 500;
+const SOCKETS: usize = 200;
 
 type Registry = Arc<Mutex<Vec<Sender>>>;
 
