@@ -63,7 +63,7 @@ impl Receiver {
 
     /// Drops every message that was and will be received, and waits for the end of the socket.
     ///
-    /// For an endpoint that only sends: reading goes on, so that pings are answered and a Close is noticed. The future
+    /// For an endpoint that only sends: reading goes on, so that pings are answered, and a Close at once. The future
     /// borrows the receiver, which goes on owning the socket.
     ///
     /// # Cancel safety

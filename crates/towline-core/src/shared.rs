@@ -180,7 +180,7 @@ impl State {
     /// Whether there is nothing more to take. While that is so, there is attention.
     fn recv_is_over(&mut self, wakes: &mut Wakes) -> bool {
         if self.close.received.is_some() {
-            self.close.saw_end(self.wakers.running);
+            self.close.saw_end(self.wakers.is_in_driver());
             self.wakers.wake_driver(wakes);
             return true;
         }
@@ -298,7 +298,8 @@ impl State {
                     self.wakers.endpoint_ready = true;
                     false
                 }
-                Seen::No => false,
+                // Who drops what came before it answers none of that.
+                Seen::No => self.discarding,
             };
             if due || overdue || self.close.requested.is_some() {
                 let answer = received.answer.clone();

@@ -49,6 +49,9 @@ impl Shared {
             state.wakers.woken = false;
             // In another task the timer is to be armed anew.
             state.wakers.attention |= wakes.register(&mut state.wakers.driver, cx);
+            if state.wakers.attention {
+                state.wakers.note_thread();
+            }
             state.take_in(arrived, wakes);
             mem::take(&mut state.wakers.endpoint_ready)
         });
@@ -76,7 +79,7 @@ impl Shared {
         self.with(|state, wakes| {
             if let Some(written) = written {
                 state.written(written, wakes);
-                state.wakers.poked |= written.left == 0 && state.queued() > 0;
+                state.wakers.poked |= written.left == 0 && state.writes_on();
             }
             let room = state.room();
             let stay = state.wakers.poked
@@ -251,11 +254,11 @@ impl Shared {
         });
     }
 
-    /// The driver is gone.
+    /// The driver is gone, and with it the wakers of its task: a handle that is left elsewhere would keep that.
     pub(crate) fn abandon(&self) {
         self.ended();
-        let driver = self.with(|state, _| state.wakers.driver.take());
-        drop(driver);
+        let wakers = self.with(|state, _| (state.wakers.driver.take(), state.wakers.recv.take()));
+        drop(wakers);
     }
 
     fn end(&self, phase: impl FnOnce(&mut State) -> Phase) {
@@ -289,11 +292,9 @@ impl State {
         }
         self.queue_close(overdue);
         let news = self.watched.any();
-        self.wakers.attention = news
-            || self.aborted
-            || self.pings.is_asked()
-            || self.close.is_under_way()
-            || self.watched.watches_sent();
+        // The rest is seen to at once: an abort, and what the policies are told.
+        self.wakers.attention =
+            self.pings.is_asked() || self.close.is_under_way() || self.watched.watches_sent();
         Orders {
             abort: self.aborted,
             close_queued: self.close.queued,
@@ -337,6 +338,12 @@ impl State {
         if (self.ping.is_some() || !self.wakers.send.is_empty()) && self.queued() <= HIGH_WATER {
             self.room_again(wakes);
         }
+    }
+
+    /// Whether there is more to write, or an answer to the peer's Close that waited for the last of it.
+    #[inline]
+    fn writes_on(&self) -> bool {
+        self.queued() > 0 || (self.close.received.is_some() && !self.close.queued)
     }
 
     #[inline(never)]

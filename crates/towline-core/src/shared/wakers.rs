@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::task::{Context, Waker};
+use std::thread::{self, ThreadId};
 
 #[derive(Debug, Default)]
 pub(super) struct Wakers {
@@ -12,6 +13,8 @@ pub(super) struct Wakers {
     pub(super) closed: Vec<Waker>,
     /// The driver is in `poll`: it will look at the state again, so nobody needs to wake it.
     pub(super) running: bool,
+    /// Where, while there is attention.
+    pub(super) thread: Option<ThreadId>,
     /// The driver was woken, and has not been polled since.
     pub(super) woken: bool,
     /// Something changed for the driver since it last looked.
@@ -76,6 +79,17 @@ impl Wakers {
             self.woken = true;
             wakes.lists().wake.push(driver.clone());
         }
+    }
+
+    /// The driver runs here.
+    #[cold]
+    pub(super) fn note_thread(&mut self) {
+        self.thread = Some(thread::current().id());
+    }
+
+    /// Whether the caller is the endpoint that the driver runs, and not one in another task at the same time.
+    pub(super) fn is_in_driver(&self) -> bool {
+        self.running && self.thread == Some(thread::current().id())
     }
 
     /// A waker of the driver's own task stays where it is.

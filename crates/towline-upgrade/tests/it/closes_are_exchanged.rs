@@ -122,6 +122,30 @@ async fn what_is_sent_behind_the_last_message_goes_out_before_the_answer() {
     peer.expect_close(1000, "").await;
 }
 
+/// A close that waits for the last bytes to be written does not wait any longer.
+#[tokio::test(start_paused = true)]
+async fn the_answer_follows_what_the_peer_takes_late() {
+    let (mut peer, ended) = open_served(|mut socket| async move {
+        while let Some(message) = socket.recv().await {
+            socket.send(message).await.unwrap();
+        }
+        // It keeps its handle, which would close the socket at once.
+        socket.closed().await;
+    })
+    .await;
+    // More than the connection holds.
+    let long = "x".repeat(100_000);
+    peer.text(&long).await;
+    peer.close(1000, "").await;
+    settle().await;
+    let clock = Clock::start();
+    peer.expect_text(&long).await;
+    peer.expect_close(1000, "").await;
+    clock.assert(Duration::ZERO);
+    drop(peer);
+    assert!(ended.closed().await.is_clean());
+}
+
 /// The one half hands over to the other, which has to run once more before it can send.
 #[tokio::test(start_paused = true)]
 async fn halves_that_are_joined_answer_the_last_message() {
@@ -322,6 +346,28 @@ async fn an_endpoint_that_ignores_the_peers_close_has_1_s() {
     let closed = ended.closed().await;
     clock.assert(Duration::from_secs(5));
     assert_eq!(summary(&closed), (ClosedBy::Peer, 4000, "bye", true));
+}
+
+/// Who drops what it receives answers nothing, however much it sends.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_discards_lets_the_peer_close_at_once() {
+    let (mut peer, ended) = open_served(|socket| async move {
+        let (sender, mut receiver) = socket.split();
+        let tick = async {
+            while sender.send("tick").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        tokio::join!(tick, receiver.discard());
+    })
+    .await;
+    peer.expect_text("tick").await;
+    let clock = Clock::start();
+    peer.close(1000, "").await;
+    peer.expect_close(1000, "").await;
+    clock.assert(Duration::ZERO);
+    drop(peer);
+    assert!(ended.closed().await.is_clean());
 }
 
 /// An endpoint that goes on answering what came before the Close has more time.

@@ -49,6 +49,31 @@ async fn a_ping_between_fragments_does_not_harm_the_message() {
     peer.expect_text("together").await;
 }
 
+/// Asked for while another is under way, a ping leaves behind the answer to that.
+#[tokio::test(start_paused = true)]
+async fn one_ping_follows_the_other() {
+    let (mut peer, _ended) = open_served(|socket| async move {
+        let (sender, _receiver) = socket.split();
+        let later = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            sender.ping().await
+        };
+        let (first, second) = tokio::join!(sender.ping(), later);
+        assert_eq!(first.unwrap().as_secs(), 3);
+        second.unwrap();
+    })
+    .await;
+    let (opcode, first) = peer.frame().await.unwrap();
+    assert_eq!(opcode, PING);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    peer.send(PONG, &first).await;
+    let (opcode, second) = peer.frame().await.unwrap();
+    assert_eq!(opcode, PING);
+    assert_ne!(first, second);
+    peer.send(PONG, &second).await;
+    peer.expect_close(1000, "").await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_unasked_pong_is_nobodys_business() {
     let (mut peer, ended) = open_served(echo).await;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod deflating;
+mod random;
 mod streams;
 mod support;
 mod wire;
@@ -35,6 +36,7 @@ mod http2_streams_end_in_order;
 mod middleware_runs_after_the_close;
 mod no_wake_up_is_lost;
 mod no_wake_up_is_lost_at_random;
+mod no_wake_up_is_lost_by_raw_clients;
 mod nobody_waits_for_the_peer_to_hang_up;
 mod nothing_is_held_back_under_tls;
 mod the_driver_works_while_the_endpoint_does_not;

@@ -16,6 +16,7 @@ use tower::{ServiceBuilder, service_fn};
 use towline::{EchoService, Outcome, UpgradeLayer, WebSocket, WebSocketUpgrade};
 
 use crate::support::{App, EVERYWHERE, Http, NoBody, Server, app, connect, serve, within};
+use crate::wire::{PING, PONG, TEXT, Wire, frame};
 
 /// An application whose endpoint is `endpoint`.
 fn serving<F, R>(endpoint: fn(WebSocket) -> F) -> App
@@ -111,5 +112,26 @@ async fn a_message_with_a_close_behind_it_is_answered_before_the_close() {
             answer.ends_with(b"\r\n\r\n\x81\x05Hello\x88\x02\x03\xe8"),
             "{answer:?}"
         );
+    }
+}
+
+/// What woke the driver while nothing was to be read is read when there is room again, although nothing wakes it then.
+#[tokio::test]
+async fn a_ping_behind_a_full_inbox_is_answered_when_there_is_room() {
+    /// As many as wait for the endpoint before the peer has to.
+    const FULL: usize = 64;
+
+    async fn endpoint(mut socket: WebSocket) {
+        sleep(Duration::from_millis(200)).await;
+        assert!(socket.recv().await.is_some());
+        socket.closed().await;
+    }
+    for (server, http) in EVERYWHERE {
+        let address = serve(server, http, serving(endpoint)).await;
+        let mut wire = Wire::open(http, address).await;
+        wire.write(frame(TEXT, "x").repeat(FULL)).await;
+        sleep(Duration::from_millis(100)).await;
+        wire.write(frame(PING, "read?")).await;
+        assert_eq!(wire.frame().await, Some((PONG, b"read?".to_vec())));
     }
 }

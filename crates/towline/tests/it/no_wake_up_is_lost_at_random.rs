@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tower::{ServiceBuilder, service_fn};
 use towline::{SendError, UpgradeLayer, WebSocket, WebSocketUpgrade};
 
+use crate::random::Random;
 use crate::support::{Http, NoBody, Server, app, connect, serve, within};
 
 /// The seed of the next endpoint.
@@ -22,24 +23,6 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 
 const SOCKETS: u64 = 24;
 const MESSAGES: u64 = 400;
-
-/// A small generator of numbers that repeats (xorshift64*), so that a failure does too.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
-    }
-
-    /// Mostly small, some past the high-water mark.
-    fn size(&mut self) -> usize {
-        let limit = [20, 200, 5_000, 90_000][self.below(20).saturating_sub(16) as usize % 4];
-        self.below(limit) as usize
-    }
-}
 
 /// Echoes until the end, each message in another way.
 async fn endpoint(mut socket: WebSocket, seed: u64) -> Result<(), SendError> {
@@ -53,53 +36,61 @@ async fn endpoint(mut socket: WebSocket, seed: u64) -> Result<(), SendError> {
 }
 
 async fn echo(socket: &mut WebSocket, random: &mut Random) -> Result<(), SendError> {
-    loop {
-        let received = match random.below(4) {
-            0 => socket.recv().await,
-            1 => socket.next().await,
-            2 => tokio::select! {
+    while echo_one(socket, random).await? {}
+    Ok(())
+}
+
+/// Whether there was a message.
+pub(crate) async fn echo_one(
+    socket: &mut WebSocket,
+    random: &mut Random,
+) -> Result<bool, SendError> {
+    let received = match random.below(4) {
+        0 => socket.recv().await,
+        1 => socket.next().await,
+        2 => tokio::select! {
+            biased;
+            () = yield_now() => socket.recv().await,
+            message = socket.recv() => message,
+        },
+        _ => {
+            let mut all = FuturesUnordered::new();
+            all.push(socket.recv());
+            all.next().await.expect("one future")
+        }
+    };
+    let Some(message) = received else {
+        return Ok(false);
+    };
+    match random.below(5) {
+        0 => socket.send(message).await?,
+        1 => SinkExt::send(socket, message).await?,
+        2 => {
+            let (sent, ()) = tokio::join!(socket.send(message), yield_now());
+            sent?;
+        }
+        3 => {
+            // Dropped after a poll, a send has queued all or nothing.
+            let copy = message.clone();
+            let sent = tokio::select! {
                 biased;
-                () = yield_now() => socket.recv().await,
-                message = socket.recv() => message,
-            },
-            _ => {
-                let mut all = FuturesUnordered::new();
-                all.push(socket.recv());
-                all.next().await.expect("one future")
+                sent = socket.send(copy) => Some(sent),
+                () = yield_now() => None,
+            };
+            match sent {
+                Some(sent) => sent?,
+                None => socket.send(message).await?,
             }
-        };
-        let Some(message) = received else {
-            return Ok(());
-        };
-        match random.below(5) {
-            0 => socket.send(message).await?,
-            1 => SinkExt::send(socket, message).await?,
-            2 => {
-                let (sent, ()) = tokio::join!(socket.send(message), yield_now());
-                sent?;
-            }
-            3 => {
-                // Dropped after a poll, a send has queued all or nothing.
-                let copy = message.clone();
-                let sent = tokio::select! {
-                    biased;
-                    sent = socket.send(copy) => Some(sent),
-                    () = yield_now() => None,
-                };
-                match sent {
-                    Some(sent) => sent?,
-                    None => socket.send(message).await?,
-                }
-            }
-            _ => {
-                let mut sending = pin!(socket.send(message));
-                tokio::select! {
-                    sent = &mut sending => sent?,
-                    () = yield_now() => sending.await?,
-                }
+        }
+        _ => {
+            let mut sending = pin!(socket.send(message));
+            tokio::select! {
+                sent = &mut sending => sent?,
+                () = yield_now() => sending.await?,
             }
         }
     }
+    Ok(true)
 }
 
 async fn client(http: Http, address: std::net::SocketAddr, seed: u64) {

@@ -1,10 +1,10 @@
 //! A client that writes what it likes and looks at every byte of the answer.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::support::{
@@ -50,6 +50,24 @@ pub(crate) fn header(first: u8, length: u64) -> Vec<u8> {
 
 pub(crate) fn close_body(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes(), reason.as_bytes()].concat()
+}
+
+/// The first byte and the payload of the next frame; `None` at an end between frames.
+pub(crate) async fn read_frame(
+    io: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Option<(u8, Vec<u8>)>> {
+    let first = match io.read_u8().await {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+        first => first?,
+    };
+    let length = match io.read_u8().await? {
+        126 => io.read_u16().await?.into(),
+        127 => io.read_u64().await?,
+        length => length.into(),
+    };
+    let mut payload = vec![0; length.try_into().expect("a length")];
+    io.read_exact(&mut payload).await?;
+    Ok(Some((first, payload)))
 }
 
 /// The client's end of an open socket.
@@ -159,22 +177,10 @@ impl Wire {
 
     /// The first byte and the payload of the next frame; `None` at an end in good order.
     pub(crate) async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
-        let first = match within(self.0.read_u8()).await {
-            Ok(first) => first,
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return None,
+        match within(read_frame(&mut self.0)).await {
+            Ok(frame) => frame,
             Err(error) => panic!("{error}"),
-        };
-        let payload = async {
-            let length = match self.0.read_u8().await? {
-                126 => self.0.read_u16().await?.into(),
-                127 => self.0.read_u64().await?,
-                length => length.into(),
-            };
-            let mut payload = vec![0; length.try_into().expect("a length")];
-            self.0.read_exact(&mut payload).await?;
-            Ok::<_, std::io::Error>(payload)
-        };
-        Some((first, within(payload).await.unwrap()))
+        }
     }
 
     /// A message goes and comes back.

@@ -20,6 +20,7 @@ mod a_count_costs_an_idle_socket_little;
 mod a_declared_length_costs_nothing;
 mod a_message_costs_what_has_arrived;
 mod a_peer_that_never_reads_costs_little;
+mod a_sender_left_behind_costs_little;
 mod an_idle_socket_holds_no_buffer;
 mod an_idle_socket_without_takeover_holds_no_context;
 mod every_end_gives_all_back;

@@ -6,6 +6,7 @@ mod support;
 
 mod a_busy_endpoint_keeps_its_peer;
 mod a_peer_that_takes_nothing_is_given_up;
+mod a_pipeline_may_move;
 mod a_policy_reaches_its_socket_from_anywhere;
 mod a_policy_that_no_socket_takes_is_named;
 mod a_slow_reader_lives;

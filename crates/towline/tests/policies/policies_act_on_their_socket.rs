@@ -1,7 +1,7 @@
 //! What a policy of one's own may ask for, and what it is told.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::AsyncReadExt;
@@ -224,6 +224,84 @@ async fn it_is_told_of_what_comes_together_with_the_close() {
         let count = told.iter().filter(|event| **event == received).count();
         assert_eq!(count, 1, "{version:?}: {told:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_told_of_what_is_sent_when_nothing_else_happens() {
+    async fn tick(mut socket: WebSocket) -> Result<(), SendError> {
+        for _ in 0..3 {
+            socket.send("tick").await?;
+            sleep(secs(2)).await;
+        }
+        sleep(secs(100)).await;
+        Ok(())
+    }
+    for version in BOTH {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let recorder = Arc::clone(&told);
+        let (app, _ends) = endpoint_with(tick, with(move |_| Recorder(Arc::clone(&recorder))));
+        let _client = open(version, upgrading(app)).await;
+        sleep(secs(5)).await;
+        let (opcode, len) = (Opcode::Text, 4);
+        let sent = Event::MessageSent { opcode, len };
+        let told = told.lock().unwrap();
+        let count = told.iter().filter(|event| **event == sent).count();
+        assert_eq!(count, 3, "{version:?}: {told:?}");
+    }
+}
+
+/// Writes down when reading stopped, and when it went on.
+struct Stops(Arc<Mutex<Vec<(Event, Instant)>>>);
+
+impl SocketPolicy for Stops {
+    fn on_event(&mut self, now: Instant, event: Event, _: &SocketState) -> Action {
+        if matches!(event, Event::ReadingStopped | Event::ReadingResumed) {
+            self.0.lock().unwrap().push((event, now));
+        }
+        Action::None
+    }
+}
+
+/// Of traffic it is told later, of this it is not.
+#[tokio::test(start_paused = true)]
+async fn it_is_told_at_once_when_the_reading_of_a_busy_socket_stops() {
+    const BUSY: usize = 20;
+    const PAUSE: Duration = Duration::from_millis(300);
+
+    async fn pause(mut socket: WebSocket) -> Result<(), SendError> {
+        for _ in 0..BUSY {
+            let message = socket.recv().await.unwrap();
+            socket.send(message).await?;
+        }
+        sleep(PAUSE).await;
+        echo(socket).await
+    }
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let stops = Arc::clone(&told);
+    let (app, _ends) = endpoint_with(pause, with(move |_| Stops(Arc::clone(&stops))));
+    let mut client = open(BOTH[0], upgrading(app)).await;
+    for _ in 0..BUSY {
+        client.send(Message::text("busy")).await.unwrap();
+        client.next().await.unwrap().unwrap();
+    }
+    let start = tokio::time::Instant::now().into_std();
+    for _ in 0..200 {
+        client.feed(Message::text("more")).await.unwrap();
+    }
+    client.flush().await.unwrap();
+    sleep(secs(5)).await;
+
+    let told = told.lock().unwrap();
+    let [(stopped, at), (resumed, again), ..] = told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(
+        (stopped, resumed),
+        (Event::ReadingStopped, Event::ReadingResumed)
+    );
+    let close = Duration::from_millis(20);
+    assert!(at - start < close, "{:?}", at - start);
+    assert!(again - start < PAUSE + close, "{:?}", again - start);
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,6 +24,7 @@ use tower::util::BoxCloneService;
 use tower::{Layer, ServiceExt, service_fn};
 use towline::keepalive::KeepAlive;
 use towline::test_util::{self, Client};
+use towline::upgrade::UpgradeBody;
 use towline::{Closed, Outcome, UpgradeLayer, WebSocket, WebSocketUpgrade};
 
 pub(crate) const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
@@ -109,7 +110,20 @@ where
     S: Clone + Send + 'static,
     F: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
 {
-    let service = UpgradeLayer::new().layer(app);
+    upgraded(UpgradeLayer::new().layer(app))
+}
+
+/// What an upgrade layer made, as an application.
+pub(crate) fn upgraded<S>(service: S) -> App
+where
+    S: tower::Service<
+            Request<Incoming>,
+            Response = Response<UpgradeBody<Full<Bytes>>>,
+            Error = Infallible,
+            Future: Send + 'static,
+        >,
+    S: Clone + Send + 'static,
+{
     BoxCloneService::new(
         service.map_response(|response| response.map(|body| body.into_inner().unwrap_or_default())),
     )
