@@ -84,10 +84,13 @@ enum Input {
     Over {
         /// How much is discarded at the end, when our Close is written.
         budget: usize,
-        /// When our Close goes out at the latest.
+        /// When our Close goes out, ...
         answer_by: Instant,
-        /// The endpoint's activity when that was last put off.
-        activity: u64,
+        /// ... and when it does even if the endpoint goes on sending.
+        latest: Instant,
+        /// How many messages that had taken and sent when it was last put off.
+        taken: u64,
+        sent: u64,
     },
     /// Read for nothing but its end.
     Discarded {
@@ -113,10 +116,13 @@ enum Output {
 
 impl Input {
     fn over(budget: usize) -> Self {
+        let now = Instant::now();
         Self::Over {
             budget,
-            answer_by: Instant::now() + CLOSE_GRACE,
-            activity: 0,
+            answer_by: now + CLOSE_GRACE,
+            latest: now + CLOSE_TIMEOUT,
+            taken: 0,
+            sent: 0,
         }
     }
 }
@@ -505,18 +511,28 @@ impl Connection {
         }
     }
 
-    /// An endpoint that goes on taking and sending has more time to answer what came before the end of the input.
+    /// An endpoint that goes on taking and sending has more time to answer what came before the end of the input. One that
+    /// only sends has not for ever: the peer has closed.
     fn note_progress(&mut self, orders: &Orders) {
-        if let Input::Over {
+        let Input::Over {
             answer_by,
-            activity,
+            latest,
+            taken,
+            sent,
             ..
         } = &mut self.input
-            && *activity != orders.activity
-        {
-            *activity = orders.activity;
-            *answer_by = Instant::now() + CLOSE_GRACE;
+        else {
+            return;
+        };
+        if (*taken, *sent) == (orders.taken, orders.sent) {
+            return;
         }
+        let now = Instant::now();
+        if *taken != orders.taken {
+            *latest = now + CLOSE_TIMEOUT;
+        }
+        *answer_by = (now + CLOSE_GRACE).min(*latest);
+        (*taken, *sent) = (orders.taken, orders.sent);
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -212,6 +212,9 @@ impl WebSocket {
     }
 
     /// Separates sending from receiving.
+    ///
+    /// When [`recv`](Receiver::recv) has given its `None` to the endpoint, and that waits for something else, the peer's
+    /// Close is answered: what another task would have sent after that is refused.
     #[must_use]
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)

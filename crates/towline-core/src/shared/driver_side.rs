@@ -24,8 +24,9 @@ pub(crate) struct Orders {
     pub(crate) abort: bool,
     /// Our Close is queued, now or before.
     pub(crate) close_queued: bool,
-    /// A count that moves while the endpoint takes and sends messages.
-    pub(crate) activity: u64,
+    /// How many messages the endpoint has taken and sent.
+    pub(crate) taken: u64,
+    pub(crate) sent: u64,
     /// There is something to tell the policies.
     pub(crate) news: bool,
 }
@@ -298,7 +299,8 @@ impl State {
         Orders {
             abort: self.aborted,
             close_queued: self.close.queued,
-            activity: self.traffic.messages_sent + self.inbox.taken,
+            taken: self.inbox.taken,
+            sent: self.traffic.messages_sent,
             news,
         }
     }

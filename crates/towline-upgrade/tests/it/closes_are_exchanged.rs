@@ -370,6 +370,31 @@ async fn an_endpoint_that_discards_lets_the_peer_close_at_once() {
     assert!(ended.closed().await.is_clean());
 }
 
+/// Nor does who takes nothing and only sends, and the peer does not wait for ever.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_only_sends_lets_the_peer_close_in_time() {
+    const TEXT: u8 = 0x1;
+
+    let (mut peer, ended) = open_served(|mut socket| async move {
+        while socket.send("tick").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    })
+    .await;
+    peer.expect_text("tick").await;
+    let clock = Clock::start();
+    peer.close(1000, "").await;
+    loop {
+        match peer.frame().await.expect("no Close") {
+            (TEXT, payload) => assert_eq!(payload, b"tick"),
+            (_, payload) => break assert_eq!(payload, 1000_u16.to_be_bytes()),
+        }
+    }
+    clock.assert(Duration::from_secs(10));
+    drop(peer);
+    assert!(ended.closed().await.is_clean());
+}
+
 /// An endpoint that goes on answering what came before the Close has more time.
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_takes_its_messages_slowly_answers_them_all() {
