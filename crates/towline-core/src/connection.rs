@@ -23,7 +23,8 @@ use crate::pool;
 use crate::shared::{Batch, Orders, Room, Shared, Written};
 use crate::timer::Timer;
 
-/// How long the endpoint may take to see the peer's Close, or a violation, before that is answered.
+/// How long the endpoint may take to see the peer's Close, or a violation, before that is answered, from the last byte that
+/// the peer took.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// How long the peer may take to answer our Close, from the last byte that it took.
@@ -442,8 +443,15 @@ impl Connection {
                     self.untold.written += written;
                     self.progress = true;
                     self.unflushed = true;
-                    if let Output::Closing { deadline } = &mut self.output {
-                        *deadline = Instant::now() + CLOSE_TIMEOUT;
+                    match (&mut self.output, &mut self.input) {
+                        (Output::Closing { deadline }, _) => {
+                            *deadline = Instant::now() + CLOSE_TIMEOUT;
+                        }
+                        // The endpoint may be waiting for room for its next message.
+                        (Output::Frames, Input::Over { answer_by, .. }) => {
+                            *answer_by = Instant::now() + CLOSE_GRACE;
+                        }
+                        _ => {}
                     }
                 }
                 Poll::Ready(Err(error)) => return Err(error.into()),

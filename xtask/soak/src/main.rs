@@ -35,7 +35,8 @@ const SHORTEST_WARM_UP: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Parser)]
 #[command(
-    name = "cargo xtask soak",
+    name = "soak",
+    override_usage = "cargo xtask soak [OPTIONS]",
     about = "Thousands of random sockets against the echo application, and a watch on what they leave behind"
 )]
 struct Options {

@@ -22,6 +22,7 @@ mod a_panic_closes_with_1011;
 mod a_reset_ends_its_socket_alone;
 mod a_server_outlives_its_clients;
 mod a_server_without_upgrades_is_named;
+mod a_slow_reader_gets_all_before_the_close;
 mod a_socket_runs_on_the_bare_tcp_stream;
 mod a_span_lasts_as_long_as_its_socket;
 mod a_stack_is_tested_in_memory;
