@@ -1,5 +1,6 @@
 //! The connection of one socket: what is read from it, what is written to it, and how it ends.
 
+mod grace;
 mod policed;
 
 use std::io;
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 use towline_protocol::{Decoded, Decoder, Event};
 
+use self::grace::Grace;
 #[cfg(feature = "deflate")]
 use crate::deflating::Deflating;
 use crate::io::{Io, Read};
@@ -22,10 +24,6 @@ use crate::policies::Running;
 use crate::pool;
 use crate::shared::{Batch, Orders, Room, Shared, Written};
 use crate::timer::Timer;
-
-/// How long the endpoint may take to see the peer's Close, or a violation, before that is answered, from the last byte that
-/// the peer took.
-const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// How long the peer may take to answer our Close, from the last byte that it took.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,13 +83,8 @@ enum Input {
     Over {
         /// How much is discarded at the end, when our Close is written.
         budget: usize,
-        /// When our Close goes out, ...
-        answer_by: Instant,
-        /// ... and when it does even if the endpoint goes on sending.
-        latest: Instant,
-        /// How many messages that had taken and sent when it was last put off.
-        taken: u64,
-        sent: u64,
+        /// Until our Close goes out.
+        grace: Grace,
     },
     /// Read for nothing but its end.
     Discarded {
@@ -117,13 +110,9 @@ enum Output {
 
 impl Input {
     fn over(budget: usize) -> Self {
-        let now = Instant::now();
         Self::Over {
             budget,
-            answer_by: now + CLOSE_GRACE,
-            latest: now + CLOSE_TIMEOUT,
-            taken: 0,
-            sent: 0,
+            grace: Grace::new(Instant::now()),
         }
     }
 }
@@ -362,7 +351,9 @@ impl Connection {
         if orders.abort {
             return Err(Gone);
         }
-        self.note_progress(orders);
+        if let Input::Over { grace, .. } = &mut self.input {
+            grace.note(Instant::now(), orders);
+        }
         self.note_news(orders, shared);
         if orders.close_queued && matches!(self.output, Output::Frames) {
             self.output = Output::Closing {
@@ -447,9 +438,8 @@ impl Connection {
                         (Output::Closing { deadline }, _) => {
                             *deadline = Instant::now() + CLOSE_TIMEOUT;
                         }
-                        // The endpoint may be waiting for room for its next message.
-                        (Output::Frames, Input::Over { answer_by, .. }) => {
-                            *answer_by = Instant::now() + CLOSE_GRACE;
+                        (Output::Frames, Input::Over { grace, .. }) => {
+                            grace.note_written(Instant::now());
                         }
                         _ => {}
                     }
@@ -512,40 +502,16 @@ impl Connection {
 
     fn answer_is_overdue(&self, timer: &mut Timer, cx: &mut Context<'_>) -> bool {
         match (&self.output, &self.input) {
-            (Output::Frames, Input::Over { answer_by, .. }) => {
-                timer.poll(cx, Some(*answer_by)).is_ready()
+            (Output::Frames, Input::Over { grace, .. }) => {
+                timer.poll(cx, Some(grace.end())).is_ready()
             }
             _ => false,
         }
     }
 
-    /// An endpoint that goes on taking and sending has more time to answer what came before the end of the input. One that
-    /// only sends has not for ever: the peer has closed.
-    fn note_progress(&mut self, orders: &Orders) {
-        let Input::Over {
-            answer_by,
-            latest,
-            taken,
-            sent,
-            ..
-        } = &mut self.input
-        else {
-            return;
-        };
-        if (*taken, *sent) == (orders.taken, orders.sent) {
-            return;
-        }
-        let now = Instant::now();
-        if *taken != orders.taken {
-            *latest = now + CLOSE_TIMEOUT;
-        }
-        *answer_by = (now + CLOSE_GRACE).min(*latest);
-        (*taken, *sent) = (orders.taken, orders.sent);
-    }
-
     fn deadline(&self) -> Option<Instant> {
         match (&self.output, &self.input) {
-            (Output::Frames, Input::Over { answer_by, .. }) => Some(*answer_by),
+            (Output::Frames, Input::Over { grace, .. }) => Some(grace.end()),
             (Output::Frames, _) => None,
             (
                 Output::Closing { deadline }

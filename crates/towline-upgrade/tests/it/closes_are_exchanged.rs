@@ -377,7 +377,7 @@ async fn an_endpoint_that_only_sends_lets_the_peer_close_in_time() {
 
     let (mut peer, ended) = open_served(|mut socket| async move {
         while socket.send("tick").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     })
     .await;
@@ -390,7 +390,7 @@ async fn an_endpoint_that_only_sends_lets_the_peer_close_in_time() {
             (_, payload) => break assert_eq!(payload, 1000_u16.to_be_bytes()),
         }
     }
-    clock.assert(Duration::from_secs(10));
+    clock.assert(Duration::from_secs(11));
     drop(peer);
     assert!(ended.closed().await.is_clean());
 }
