@@ -250,7 +250,7 @@ impl Connection {
         let mut taken = 0;
         loop {
             if arrived.fits_small(self.room) {
-                taken += self.decoder.decode_small(&mut bytes[taken..], arrived);
+                taken += self.decoder.decode_whole(&mut bytes[taken..], arrived);
                 if taken > 0 && taken == bytes.len() {
                     return taken;
                 }

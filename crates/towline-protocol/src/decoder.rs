@@ -203,8 +203,11 @@ impl Decoder {
     ///
     /// What [`payload_buf`](Self::payload_buf) returned was used for something else than appending to it.
     pub fn decode(&mut self, input: &mut [u8]) -> Result<Decoded, Violation> {
-        if let Some(whole) = self.decode_whole(input) {
-            return Ok(whole);
+        if self.is_between_messages()
+            && let Some((consumed, message)) = self.next_whole(input)
+        {
+            let event = Some(Event::Message(message));
+            return Ok(Decoded { consumed, event });
         }
         let decoded = self.next_event(input);
         if let Err(violation) = decoded {

@@ -16,7 +16,7 @@ impl Mask {
     ///
     /// RFC 6455 section 5.3: "Octet i of the transformed data ("transformed-octet-i") is the XOR of octet i of the
     /// original data ("original-octet-i") with octet at index i modulo 4 of the masking key".
-    #[inline]
+    #[inline(always)]
     pub(crate) fn apply(&mut self, data: &mut [u8]) {
         let Self(key) = *self;
         if data.len() < WIDE {
@@ -27,6 +27,9 @@ impl Mask {
         self.0 = std::array::from_fn(|i| key[(i + data.len()) % key.len()]);
     }
 }
+
+/// Less than this is less than one turn of a loop of vector instructions.
+const VECTORS: usize = 32;
 
 /// From this length on the widest instructions of the processor are worth asking for.
 const WIDE: usize = 256;
@@ -45,7 +48,17 @@ fn xor(data: &mut [u8], key: [u8; 4]) {
 /// Not inlined: within the decoder the compiler has no registers left for it to unroll the loop.
 #[inline(never)]
 fn xor_short(data: &mut [u8], key: [u8; 4]) {
-    xor_words(data, key);
+    if data.len() >= VECTORS {
+        return xor_words(data, key);
+    }
+    let twice = u64::from(u32::from_ne_bytes(key)) * 0x1_0000_0001;
+    let (pairs, rest) = data.as_chunks_mut();
+    for pair in pairs {
+        *pair = (u64::from_ne_bytes(*pair) ^ twice).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(twice.to_ne_bytes()) {
+        *byte ^= key;
+    }
 }
 
 /// Word by word, which the compiler makes vector instructions of.

@@ -81,7 +81,7 @@ impl<'a> Steps<'a> {
     fn decode(&mut self, mut piece: &mut [u8]) {
         self.arrived += piece.len();
         loop {
-            piece = self.decode_small(piece);
+            piece = self.decode_whole(piece);
             match self.decoder.decode(piece) {
                 Ok(Decoded { consumed, event }) => {
                     assert!(consumed <= piece.len(), "{consumed} of {}", piece.len());
@@ -106,12 +106,12 @@ impl<'a> Steps<'a> {
     }
 
     /// Takes the shortest way where it leads on, in every other stream; what it leaves.
-    fn decode_small<'b>(&mut self, piece: &'b mut [u8]) -> &'b mut [u8] {
+    fn decode_whole<'b>(&mut self, piece: &'b mut [u8]) -> &'b mut [u8] {
         if !self.stream.wire.len().is_multiple_of(2) {
             return piece;
         }
         let mut messages = Vec::new();
-        let taken = self.decoder.decode_small(piece, &mut messages);
+        let taken = self.decoder.decode_whole(piece, &mut messages);
         assert!(taken <= piece.len(), "{taken} of {}", piece.len());
         for event in messages.into_iter().map(Event::Message) {
             self.check_event(&event);

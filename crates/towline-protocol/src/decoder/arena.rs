@@ -17,17 +17,10 @@ thread_local! {
 }
 
 /// Copies `payload` to where it stays.
-///
-/// A buffer that is full is used again if all that was in it is gone, as it mostly is; otherwise a new one takes its
-/// place.
-#[inline]
+#[inline(never)]
 pub(super) fn copy(payload: &[u8]) -> Bytes {
     match payload.len() {
-        0 => Bytes::new(),
-        1..=SHARED => ARENA.with_borrow_mut(|arena| {
-            arena.extend_from_slice(payload);
-            arena.split().freeze()
-        }),
+        ..=SHARED => copy_small(payload),
         spare::MIN.. => {
             let buffer = spare::take(payload.len());
             let mut buffer = buffer.unwrap_or_else(|| Vec::with_capacity(payload.len()));
@@ -37,6 +30,20 @@ pub(super) fn copy(payload: &[u8]) -> Bytes {
         // Through a box, which has no spare capacity for `Bytes` to look for.
         _ => Bytes::from(Box::from(payload)),
     }
+}
+
+/// Copies up to 1 KiB into the shared buffer.
+///
+/// One that is full is used again if all that was in it is gone, as it mostly is; otherwise a new one takes its place.
+#[inline(always)]
+pub(super) fn copy_small(payload: &[u8]) -> Bytes {
+    if payload.is_empty() {
+        return Bytes::new();
+    }
+    ARENA.with_borrow_mut(|arena| {
+        arena.extend_from_slice(payload);
+        arena.split().freeze()
+    })
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ fn decode(
             );
             if small {
                 let mut messages = Vec::new();
-                at += decoder.decode_small(&mut wire[at..end], &mut messages);
+                at += decoder.decode_whole(&mut wire[at..end], &mut messages);
                 events.extend(messages.into_iter().map(Event::Message));
             }
             match decoder.decode(&mut wire[at..end]) {

@@ -1,4 +1,4 @@
-//! The shortest way: what clients send most, small messages that came together.
+//! The shortest way: what clients send most, messages that have arrived entirely and small ones that came together.
 
 use std::ops::Range;
 
@@ -17,39 +17,43 @@ const HEADER: usize = 6;
 struct Found {
     is_text: bool,
     len: u8,
-    /// Where its payload ends.
-    end: u16,
+    /// Where its payload begins.
+    start: u16,
 }
 
 impl Found {
     fn payload(self) -> Range<usize> {
-        let end = usize::from(self.end);
-        end - usize::from(self.len)..end
+        let start = usize::from(self.start);
+        start..start + usize::from(self.len)
     }
 }
 
 impl Decoder {
-    /// The most messages that [`decode_small`](Self::decode_small) takes at once ...
+    /// The most messages that [`decode_whole`](Self::decode_whole) takes at once ...
     pub const SMALL_MESSAGES: usize = 16;
-    /// ... and the most bytes, those of their headers included.
+    /// ... and the most bytes of more than one, those of their headers included.
     pub const SMALL_BYTES: usize = 1024;
 
-    /// Moves messages of up to 125 bytes, unfragmented and arrived entirely, from the front of `input` to the end of
-    /// `messages`, up to 16 of them and 1 KiB at once; how many bytes they were.
+    /// Moves unfragmented messages that have arrived entirely from the front of `input` to the end of `messages`: up to 16
+    /// of up to 125 bytes each and 1 KiB together, or a single one of up to 64 KiB; how many bytes they were.
     ///
     /// It is only quicker than [`decode`](Self::decode), which has to deal with whatever this leaves: with all that is
     /// anything else, breaks the protocol or is incomplete.
-    #[inline]
-    pub fn decode_small(&mut self, input: &mut [u8], messages: &mut impl Extend<Message>) -> usize {
+    #[inline(always)]
+    pub fn decode_whole(&mut self, input: &mut [u8], messages: &mut impl Extend<Message>) -> usize {
         if !self.is_between_messages() {
             return 0;
         }
         let Some(first) = self.next_small(input, 0) else {
-            return 0;
+            let Some((end, message)) = self.next_whole(input) else {
+                return 0;
+            };
+            messages.extend(Some(message));
+            return end;
         };
         let end = first.payload().end;
         if end == input.len() {
-            let payload = arena::copy(&input[first.payload()]);
+            let payload = arena::copy_small(&input[first.payload()]);
             messages.extend(Some(message(first.is_text, payload)));
             return end;
         }
@@ -106,7 +110,7 @@ impl Decoder {
         Some(Found {
             is_text,
             len,
-            end: end as u16,
+            start: (start + HEADER) as u16,
         })
     }
 }
@@ -138,7 +142,7 @@ mod tests {
     /// The messages that are taken at once, and how many bytes they were.
     fn take(decoder: &mut Decoder, wire: &mut [u8]) -> (Vec<Message>, usize) {
         let mut messages = Vec::new();
-        let taken = decoder.decode_small(wire, &mut messages);
+        let taken = decoder.decode_whole(wire, &mut messages);
         (messages, taken)
     }
 
@@ -178,6 +182,20 @@ mod tests {
     }
 
     #[test]
+    fn a_longer_one_is_taken_alone() {
+        for len in [126, 1000, 65_535] {
+            let longer = masked(Opcode::Binary, &vec![7; len]);
+            let mut wire = [&longer[..], &longer].concat();
+            let (messages, taken) = take(&mut server(), &mut wire);
+            assert!(messages == [vec![7; len].into()]);
+            assert_eq!(taken, longer.len());
+        }
+        let mut decoder = Decoder::new(Role::Client, Limits::default());
+        let (messages, taken) = take(&mut decoder, &mut b"\x82\x04four\x82".to_vec());
+        assert_eq!((messages, taken), (vec![b"four"[..].into()], 6));
+    }
+
+    #[test]
     fn all_else_is_left_as_it_was() {
         let limits = Limits {
             max_message_size: 10,
@@ -196,13 +214,13 @@ mod tests {
             ),
             (Role::Server, limits, masked(Opcode::Text, b"\xff")),
             (Role::Server, limits, masked(Opcode::Binary, &[1; 11])),
+            (Role::Server, limits, masked(Opcode::Binary, &[1; 200])),
             (Role::Server, small_frames, text.clone()),
             (Role::Server, limits, masked(Opcode::Ping, b"ping")),
             (Role::Server, limits, b"\x82\x04four".to_vec()),
             (Role::Server, limits, [b"\x02", &text[1..]].concat()),
             (Role::Server, limits, [b"\xc2", &text[1..]].concat()),
             (Role::Client, limits, text.clone()),
-            (Role::Client, limits, b"\x82\x04four".to_vec()),
         ] {
             let mut left = wire.clone();
             let mut decoder = Decoder::new(role, limits);

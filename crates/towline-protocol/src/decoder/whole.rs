@@ -1,23 +1,22 @@
 //! The short way: a message in one frame that has arrived entirely.
 
 use super::partial::unmask;
-use super::{Decoded, Decoder, Event, Limits, Role, State, arena, message};
+use super::{Decoder, Limits, Role, State, arena, message};
 use crate::frame::{FIN, LEN, LEN_16, MASKED, Opcode};
 use crate::mask::Mask;
+use crate::message::Message;
 use crate::utf8;
 
 pub(super) const TEXT: u8 = FIN | Opcode::Text as u8;
 pub(super) const BINARY: u8 = FIN | Opcode::Binary as u8;
 
 impl Decoder {
-    /// Decodes the message at the front of `input`, which is copied to where it stays.
+    /// The message at the front of `input`, copied to where it stays, and how many bytes it takes. There must be none in
+    /// progress.
     ///
     /// All that is anything else, breaks the protocol or is incomplete is left as it was, for the long way.
-    #[inline]
-    pub(super) fn decode_whole(&self, input: &mut [u8]) -> Option<Decoded> {
-        if !self.is_between_messages() {
-            return None;
-        }
+    #[inline(never)]
+    pub(super) fn next_whole(&self, input: &mut [u8]) -> Option<(usize, Message)> {
         let [first @ (TEXT | BINARY), second, rest @ ..] = input else {
             return None;
         };
@@ -47,10 +46,8 @@ impl Decoder {
             unmask(mask, payload);
             return None;
         }
-        Some(Decoded {
-            consumed: size + payload.len(),
-            event: Some(Event::Message(message(is_text, arena::copy(payload)))),
-        })
+        let message = message(is_text, arena::copy(payload));
+        Some((size + usize::from(len), message))
     }
 
     #[inline]
