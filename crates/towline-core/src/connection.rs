@@ -2,34 +2,29 @@
 
 mod grace;
 mod policed;
+mod reading;
 
 use std::io;
 use std::mem;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use hyper::upgrade::Upgraded;
 use tokio::time::Instant;
-use tokio_util::io::poll_read_buf;
-use towline_protocol::{Decoded, Decoder, Event};
+use towline_protocol::Decoder;
 
 use self::grace::Grace;
 #[cfg(feature = "deflate")]
 use crate::deflating::Deflating;
-use crate::io::{Io, Read};
+use crate::io::Io;
 use crate::outbox::Outbox;
 use crate::policies::Running;
-use crate::pool;
-use crate::shared::{Batch, Orders, Room, Shared, Written};
+use crate::shared::{Room, Shared, Written};
 use crate::timer::Timer;
 
 /// How long the peer may take to answer our Close, from the last byte that it took.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How much is read, at most, before the endpoint has its turn.
-const READ_AHEAD: usize = 64 * 1024;
 
 /// How long, and after a violation how much, input is discarded so that the peer reads our Close before the end.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
@@ -58,7 +53,7 @@ pub(crate) struct Connection {
     writing: Outbox,
     #[cfg(feature = "deflate")]
     deflating: Option<Box<Deflating>>,
-    /// Some was written since the last [`finish`](Self::finish).
+    /// Some was written that those who wait for that were not told of.
     progress: bool,
     unflushed: bool,
     output: Output,
@@ -67,6 +62,8 @@ pub(crate) struct Connection {
     untold: Transferred,
     /// There was nothing to do for them in this round, or there are none.
     calm: bool,
+    /// There is nothing more to do in this round when all is written.
+    is_last: bool,
 }
 
 /// How many bytes.
@@ -141,6 +138,7 @@ impl Connection {
             policies: None,
             untold: Transferred::default(),
             calm: true,
+            is_last: false,
         }
     }
 
@@ -165,152 +163,6 @@ impl Connection {
         }
     }
 
-    /// Takes what the inbox has room for and the transport has, or most of it; how many bytes that was.
-    pub(crate) fn read(
-        &mut self,
-        arrived: &mut Batch,
-        shared: &Shared,
-        cx: &mut Context<'_>,
-    ) -> Result<usize, Gone> {
-        if let Input::Discarded { .. } = self.input {
-            return self.discard(cx);
-        }
-        let bytes = pool::with_scratch(|scratch| {
-            let mut bytes = 0;
-            // Whatever woke the task in the first place may have been the transport.
-            self.read_blocked = false;
-            while !self.read_blocked && bytes < READ_AHEAD && self.takes_more(arrived) {
-                bytes += self.read_once(scratch, arrived, shared, cx)?;
-            }
-            Ok(bytes)
-        });
-        self.note_arrived(arrived);
-        bytes
-    }
-
-    fn takes_more(&self, arrived: &Batch) -> bool {
-        matches!(self.input, Input::Frames) && arrived.fits(self.room) && !self.is_paused()
-    }
-
-    fn is_paused(&self) -> bool {
-        let policies = self.policies.as_ref();
-        policies.is_some_and(|policies| policies.is_paused())
-    }
-
-    /// Decodes what was read before, or what one read gives now.
-    fn read_once(
-        &mut self,
-        scratch: &mut [u8],
-        arrived: &mut Batch,
-        shared: &Shared,
-        cx: &mut Context<'_>,
-    ) -> Result<usize, Gone> {
-        if !self.undecoded.is_empty() {
-            let mut undecoded = mem::take(&mut self.undecoded);
-            let taken = self.decode(&mut undecoded, arrived, shared);
-            undecoded.advance(taken);
-            if !undecoded.is_empty() {
-                self.undecoded = undecoded;
-            }
-            return Ok(taken);
-        }
-        let read = match self.decoder.payload_buf() {
-            Some(mut payload) => {
-                let read = poll_read_buf(Pin::new(&mut self.io), cx, &mut payload);
-                if let Poll::Ready(Ok(1..)) = read {
-                    self.decode(&mut [], arrived, shared);
-                }
-                Read::from_poll(read)?
-            }
-            None => {
-                let read = self.io.poll_read_front(cx, scratch)?;
-                if let Some(bytes @ 1..) = read.bytes {
-                    let filled = &mut scratch[..bytes];
-                    let taken = self.decode(filled, arrived, shared);
-                    if taken < bytes {
-                        self.undecoded.extend_from_slice(&filled[taken..]);
-                    }
-                }
-                read
-            }
-        };
-        self.read_blocked = read.blocked;
-        let bytes = match read.bytes {
-            None => 0,
-            // RFC 6455, 7.1.5: no Close frame was received, which is code 1006.
-            Some(0) => return Err(Gone),
-            Some(bytes) => bytes,
-        };
-        self.untold.received += bytes;
-        Ok(bytes)
-    }
-
-    /// Decodes while there is room for more; how many bytes were used up.
-    fn decode(&mut self, bytes: &mut [u8], arrived: &mut Batch, shared: &Shared) -> usize {
-        let mut taken = 0;
-        loop {
-            if arrived.fits_small(self.room) {
-                taken += self.decoder.decode_whole(&mut bytes[taken..], arrived);
-                if taken > 0 && taken == bytes.len() {
-                    return taken;
-                }
-            }
-            match self.decoder.decode(&mut bytes[taken..]) {
-                Ok(Decoded { consumed, event }) => {
-                    taken += consumed;
-                    match event {
-                        Some(Event::Message(message)) => arrived.push(message),
-                        Some(Event::Ping(payload)) => shared.ping(payload),
-                        Some(Event::Pong(payload)) => self.pong(shared, &payload),
-                        Some(Event::Close(frame)) => {
-                            self.input = Input::over(usize::MAX);
-                            self.note_arrived(arrived);
-                            shared.peer_closed(arrived, frame.as_ref());
-                        }
-                        None => {}
-                    }
-                }
-                Err(violation) => {
-                    self.input = Input::over(DISCARD_BYTES);
-                    self.note_arrived(arrived);
-                    shared.refuse(arrived, violation);
-                }
-            }
-            if !matches!(self.input, Input::Frames) {
-                return bytes.len();
-            }
-            if taken == bytes.len() || !arrived.fits(self.room) {
-                return taken;
-            }
-        }
-    }
-
-    fn pong(&mut self, shared: &Shared, payload: &[u8]) {
-        if let Some((token, round_trip)) = shared.pong(payload)
-            && let Some(policies) = &mut self.policies
-        {
-            policies.pong(token, round_trip);
-        }
-    }
-
-    /// Reads for nothing but the end of the input.
-    fn discard(&mut self, cx: &mut Context<'_>) -> Result<usize, Gone> {
-        let Input::Discarded { budget } = &mut self.input else {
-            return Ok(0);
-        };
-        let read = pool::with_scratch(|scratch| self.io.poll_read_front(cx, scratch));
-        let read = read?;
-        self.read_blocked = read.blocked;
-        let Some(bytes) = read.bytes else {
-            return Ok(0);
-        };
-        match budget.checked_sub(bytes) {
-            Some(left) if bytes > 0 => *budget = left,
-            _ => self.input = Input::Ended,
-        }
-        Ok(bytes)
-    }
-
     /// Writes what is queued and takes the connection towards its end; how much work that was, as if it were bytes read.
     pub(crate) fn write(
         &mut self,
@@ -319,24 +171,29 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Result<usize, Gone> {
         let overdue = self.answer_is_overdue(timer, cx);
-        let orders = shared.collect(
+        let reads = self.could_read();
+        let collected = shared.collect(
             &mut self.writing,
             #[cfg(feature = "deflate")]
             self.deflating.as_deref_mut(),
             overdue,
+            reads,
         );
-        if let Some(orders) = &orders {
-            self.obey(orders, shared)?;
-        }
+        self.room = collected.room;
+        let close_queued = collected.attention && self.obey(shared)?;
         let work = self.deflate();
         self.write_queued(cx)?;
         if !matches!(self.output, Output::Frames) {
             self.end_output(shared, cx)?;
         }
+        let written = self.is_written();
+        self.is_last = collected.is_last && written;
+        // What is left of the last was counted as written.
+        self.progress |= collected.is_last && !written;
         if self.policies.is_some() {
-            self.calm = orders.is_none() && self.policies_wait(timer);
+            self.calm = written && !collected.attention && self.policies_wait(timer);
             if !self.calm {
-                self.police(orders.unwrap_or_default(), shared, timer, cx)?;
+                self.police(close_queued, shared, timer, cx)?;
             }
             return Ok(work);
         }
@@ -346,21 +203,23 @@ impl Connection {
         }
     }
 
+    /// Whether our Close is queued.
     #[inline(never)]
-    fn obey(&mut self, orders: &Orders, shared: &Shared) -> Result<(), Gone> {
+    fn obey(&mut self, shared: &Shared) -> Result<bool, Gone> {
+        let orders = shared.orders();
         if orders.abort {
             return Err(Gone);
         }
         if let Input::Over { grace, .. } = &mut self.input {
-            grace.note(Instant::now(), orders);
+            grace.note(Instant::now(), &orders);
         }
-        self.note_news(orders, shared);
+        self.note_news(&orders, shared);
         if orders.close_queued && matches!(self.output, Output::Frames) {
             self.output = Output::Closing {
                 deadline: Instant::now() + CLOSE_TIMEOUT,
             };
         }
-        Ok(())
+        Ok(orders.close_queued)
     }
 
     /// Our Close is queued or written: takes the connection towards its end.
@@ -434,14 +293,8 @@ impl Connection {
                     self.untold.written += written;
                     self.progress = true;
                     self.unflushed = true;
-                    match (&mut self.output, &mut self.input) {
-                        (Output::Closing { deadline }, _) => {
-                            *deadline = Instant::now() + CLOSE_TIMEOUT;
-                        }
-                        (Output::Frames, Input::Over { grace, .. }) => {
-                            grace.note_written(Instant::now());
-                        }
-                        _ => {}
+                    if !matches!((&self.output, &self.input), (Output::Frames, Input::Frames)) {
+                        self.put_off_end();
                     }
                 }
                 Poll::Ready(Err(error)) => return Err(error.into()),
@@ -458,7 +311,18 @@ impl Connection {
         Ok(())
     }
 
-    fn written(&self) -> Written {
+    /// Of an end that is under way: the peer has taken bytes.
+    #[cold]
+    fn put_off_end(&mut self) {
+        match (&mut self.output, &mut self.input) {
+            (Output::Closing { deadline }, _) => *deadline = Instant::now() + CLOSE_TIMEOUT,
+            (Output::Frames, Input::Over { grace, .. }) => grace.note_written(Instant::now()),
+            _ => {}
+        }
+    }
+
+    #[inline]
+    pub(crate) fn written(&self) -> Written {
         Written {
             left: self.writing.len() + self.to_compress(),
             unflushed: self.unflushed,
@@ -466,23 +330,16 @@ impl Connection {
     }
 
     /// Ends a round; whether there is nothing more to do now.
+    #[inline]
     pub(crate) fn finish(&mut self, shared: &Shared) -> bool {
+        if self.is_last && self.calm {
+            return true;
+        }
         let written = mem::take(&mut self.progress).then(|| self.written());
         let writes = self.writing.is_empty() && self.to_compress() > 0;
         let (room, done) = shared.finish(written, self.could_read(), writes);
         self.room = room;
         done && ((self.calm && !room.is_none()) || self.policies_rest())
-    }
-
-    /// Whether a read, or decoding what was read, might give something now if the inbox has room.
-    fn could_read(&self) -> bool {
-        match self.input {
-            Input::Frames => {
-                !self.is_paused() && (!self.undecoded.is_empty() || !self.read_blocked)
-            }
-            Input::Discarded { .. } => !self.read_blocked,
-            Input::Over { .. } | Input::Ended => false,
-        }
     }
 
     /// Our Close is written. It was the last frame of the connection if nothing more of the peer's will be decoded.
@@ -500,9 +357,10 @@ impl Connection {
         };
     }
 
+    #[inline]
     fn answer_is_overdue(&self, timer: &mut Timer, cx: &mut Context<'_>) -> bool {
-        match (&self.output, &self.input) {
-            (Output::Frames, Input::Over { grace, .. }) => {
+        match (&self.input, &self.output) {
+            (Input::Over { grace, .. }, Output::Frames) => {
                 timer.poll(cx, Some(grace.end())).is_ready()
             }
             _ => false,

@@ -79,6 +79,7 @@ impl Deflating {
     }
 
     /// Encodes into `outbox`, until that is enough for now; how much was compressed.
+    #[inline(never)]
     pub(crate) fn encode(&mut self, outbox: &mut Outbox) -> usize {
         let mut compressed = 0;
         while compressed < PIECE

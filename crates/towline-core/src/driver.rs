@@ -31,8 +31,12 @@ const READ_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Driver {
     shared: Arc<Shared>,
+    // Boxed: it appears only once the upgrade is done, and a driver moves.
+    connection: Option<Box<Connection>>,
     stage: Stage,
     timer: Timer,
+    /// Empty between polls.
+    arrived: Batch,
 }
 
 /// The endpoint ended with an error, a panic or an error's status.
@@ -43,6 +47,7 @@ pub struct Driver {
 )]
 pub struct EndpointFailed;
 
+/// Where the connection is.
 #[derive(Debug)]
 enum Stage {
     Upgrading {
@@ -50,8 +55,8 @@ enum Stage {
         deadline: Instant,
         policies: Policies,
     },
-    // Boxed: it appears only once the connection does, and the enum moves.
-    Open(Box<Connection>),
+    /// Here.
+    Open,
     /// The endpoint speaks the protocol by itself.
     #[cfg(feature = "tungstenite")]
     Lent,
@@ -67,12 +72,14 @@ impl Driver {
     ) -> Self {
         Self {
             shared,
+            connection: None,
             stage: Stage::Upgrading {
                 on_upgrade,
                 deadline: Instant::now() + handshake_timeout,
                 policies,
             },
             timer: Timer::default(),
+            arrived: Batch::default(),
         }
     }
 
@@ -100,20 +107,21 @@ impl Driver {
         mut endpoint: impl FnMut(&mut Context<'_>) -> Result<(), EndpointFailed>,
     ) -> Poll<()> {
         let mut bytes = 0;
-        let mut arrived = Batch::default();
         for round in 0..ROUNDS {
-            bytes += self.read(&mut arrived, cx);
+            bytes += self.read(cx);
             // Whatever woke the task in the first place may have been meant for the endpoint.
-            if (self.shared.deliver(&mut arrived, cx) || round == 0)
+            if (self.shared.deliver(&mut self.arrived, cx) || round == 0)
                 && let Err(EndpointFailed) = endpoint(cx)
             {
                 self.shared.fail();
             }
             bytes += self.write(cx);
-            if matches!(self.stage, Stage::Ended) {
-                return Poll::Ready(());
-            }
-            if self.finish() {
+            let finished = match &mut self.connection {
+                Some(connection) => connection.finish(&self.shared),
+                None if matches!(self.stage, Stage::Ended) => return Poll::Ready(()),
+                None => self.shared.rest(),
+            };
+            if finished {
                 return Poll::Pending;
             }
             if bytes >= READ_BYTES {
@@ -121,7 +129,7 @@ impl Driver {
             }
         }
         self.shared.suspend();
-        if let Stage::Open(connection) = &mut self.stage {
+        if let Some(connection) = &mut self.connection {
             connection.suspend();
         }
         // Woken behind the runtime's look at its transports: else it looks only once in many turns of this task.
@@ -129,32 +137,41 @@ impl Driver {
         Poll::Pending
     }
 
-    fn read(&mut self, arrived: &mut Batch, cx: &mut Context<'_>) -> usize {
-        if let Stage::Upgrading {
+    #[inline]
+    fn read(&mut self, cx: &mut Context<'_>) -> usize {
+        if self.connection.is_none() {
+            self.poll_upgrade(cx);
+        }
+        let Some(connection) = &mut self.connection else {
+            return 0;
+        };
+        match connection.read(&mut self.arrived, &self.shared, cx) {
+            Ok(bytes) => bytes,
+            Err(Gone) => {
+                self.shared.take_last(&mut self.arrived);
+                self.end();
+                0
+            }
+        }
+    }
+
+    #[cold]
+    fn poll_upgrade(&mut self, cx: &mut Context<'_>) {
+        let Stage::Upgrading {
             on_upgrade,
             policies,
             ..
         } = &mut self.stage
-        {
-            match Pin::new(on_upgrade).poll(cx) {
-                Poll::Ready(Ok(upgraded)) => {
-                    let policies = mem::take(policies);
-                    self.open(upgraded, &policies);
-                }
-                Poll::Ready(Err(error)) => self.upgrade_failed(error.into()),
-                Poll::Pending => {}
-            }
-        }
-        let Stage::Open(connection) = &mut self.stage else {
-            return 0;
+        else {
+            return;
         };
-        match connection.read(arrived, &self.shared, cx) {
-            Ok(bytes) => bytes,
-            Err(Gone) => {
-                self.stage = Stage::Ended;
-                self.shared.gone(arrived);
-                0
+        match Pin::new(on_upgrade).poll(cx) {
+            Poll::Ready(Ok(upgraded)) => {
+                let policies = mem::take(policies);
+                self.open(upgraded, &policies);
             }
+            Poll::Ready(Err(error)) => self.upgrade_failed(error.into()),
+            Poll::Pending => {}
         }
     }
 
@@ -166,29 +183,23 @@ impl Driver {
         };
         let mut connection = Connection::new(upgraded, &self.shared);
         connection.set_policies(Running::open(policies), &self.shared);
-        self.stage = Stage::Open(Box::new(connection));
+        self.here(connection);
         self.shared.open();
     }
 
+    fn here(&mut self, connection: Connection) {
+        self.stage = Stage::Open;
+        self.connection = Some(Box::new(connection));
+    }
+
     /// How much work that was, as if it were bytes read.
+    #[inline]
     fn write(&mut self, cx: &mut Context<'_>) -> usize {
-        #[cfg(feature = "tungstenite")]
-        self.take_back();
-        let outcome = match &mut self.stage {
-            Stage::Upgrading { deadline, .. } => {
-                if self.shared.put_off() {
-                    self.upgrade_failed(UpgradeFailed::Aborted);
-                } else if self.timer.poll(cx, Some(*deadline)).is_ready() {
-                    self.upgrade_failed(UpgradeFailed::TimedOut);
-                }
-                return 0;
-            }
-            Stage::Open(connection) => connection.write(&self.shared, &mut self.timer, cx),
-            #[cfg(feature = "tungstenite")]
-            Stage::Lent => return 0,
-            Stage::Ended => return 0,
+        let Some(connection) = &mut self.connection else {
+            self.wait(cx);
+            return 0;
         };
-        match outcome {
+        match connection.write(&self.shared, &mut self.timer, cx) {
             Ok(work) => work,
             Err(Gone) => {
                 self.end();
@@ -197,31 +208,47 @@ impl Driver {
         }
     }
 
-    fn finish(&mut self) -> bool {
-        match &mut self.stage {
-            Stage::Open(connection) => connection.finish(&self.shared),
-            _ => self.shared.rest(),
+    /// There is nothing to write to.
+    #[cold]
+    fn wait(&mut self, cx: &mut Context<'_>) {
+        match &self.stage {
+            Stage::Upgrading { deadline, .. } => {
+                if self.shared.put_off() {
+                    self.upgrade_failed(UpgradeFailed::Aborted);
+                } else if self.timer.poll(cx, Some(*deadline)).is_ready() {
+                    self.upgrade_failed(UpgradeFailed::TimedOut);
+                }
+            }
+            #[cfg(feature = "tungstenite")]
+            Stage::Lent => self.take_back(),
+            Stage::Open | Stage::Ended => {}
         }
     }
 
     /// Goes on with a connection that was lent, when the endpoint has given it back or never took it.
     #[cfg(feature = "tungstenite")]
     fn take_back(&mut self) {
-        if !matches!(self.stage, Stage::Lent) {
-            return;
-        }
         let connection = match self.shared.take_back() {
             None => return,
             Some(Returned::Unused(upgraded)) => Connection::new(upgraded, &self.shared),
             Some(Returned::Used(io)) => Connection::ending(io, &self.shared),
             Some(Returned::Never) => return self.end(),
         };
-        self.stage = Stage::Open(Box::new(connection));
+        self.here(connection);
     }
 
+    #[cold]
     fn end(&mut self) {
         self.stage = Stage::Ended;
+        self.drop_connection();
         self.shared.ended();
+    }
+
+    /// What was written of what was queued is known to the end.
+    fn drop_connection(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.shared.written(connection.written());
+        }
     }
 
     fn upgrade_failed(&mut self, error: UpgradeFailed) {
@@ -233,6 +260,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        self.drop_connection();
         self.shared.abandon();
     }
 }

@@ -1,7 +1,7 @@
 //! The transport of a socket: a bare TCP stream where there is one, whatever hyper gives otherwise.
 
 use std::future::{Future as _, poll_fn};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read as _};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::unconstrained;
@@ -48,7 +49,7 @@ impl Io {
         // Both only save time; a socket works without.
         let _ = stream.set_nodelay(true);
         #[cfg(any(target_os = "android", target_os = "linux"))]
-        let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(NOTSENT_LOWAT);
+        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(NOTSENT_LOWAT);
         Self::Tcp(stream)
     }
 }
@@ -68,20 +69,18 @@ impl Io {
             Self::Tcp(stream) => {
                 let len = buffer.len();
                 loop {
-                    let read =
-                        transfer(stream, Interest::READABLE, len, || stream.try_read(buffer))?;
-                    if read == Some(len) || read == Some(0) {
+                    let read = try_read(stream, len, || (&*SockRef::from(&*stream)).read(buffer))?;
+                    let bytes = read.unwrap_or(0);
+                    let is_short = 0 < bytes && bytes < len;
+                    if read.is_some() && !is_short {
                         return Ok(Read {
-                            bytes: read,
+                            bytes,
                             blocked: false,
                         });
                     }
                     let blocked = stream.poll_read_ready(cx)?.is_pending();
-                    if blocked || read.is_some() {
-                        return Ok(Read {
-                            bytes: read,
-                            blocked,
-                        });
+                    if is_short || blocked {
+                        return Ok(Read { bytes, blocked });
                     }
                 }
             }
@@ -96,21 +95,19 @@ impl Io {
     #[inline]
     pub(crate) fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => write_tcp(stream, cx, bytes.len(), || stream.try_write(bytes)),
-            Self::Hyper(_) => outside_budget(cx, |cx| Pin::new(&mut *self).poll_write(cx, bytes)),
+            Self::Tcp(stream) => write_tcp(stream, cx, || stream.try_write(bytes)),
+            Self::Hyper(stream) => write_hyper(stream, cx, bytes),
         }
     }
 
+    #[inline(never)]
     pub(crate) fn write_vectored(
         &mut self,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => {
-                let len = slices.iter().map(|slice| slice.len()).sum();
-                write_tcp(stream, cx, len, || stream.try_write_vectored(slices))
-            }
+            Self::Tcp(stream) => write_tcp(stream, cx, || stream.try_write_vectored(slices)),
             Self::Hyper(_) => outside_budget(cx, |cx| {
                 Pin::new(&mut *self).poll_write_vectored(cx, slices)
             }),
@@ -122,7 +119,7 @@ impl Io {
     pub(crate) fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(_) => Poll::Ready(Ok(())),
-            Self::Hyper(stream) => outside_budget(cx, |cx| Pin::new(&mut *stream).poll_flush(cx)),
+            Self::Hyper(stream) => flush_hyper(stream, cx),
         }
     }
 
@@ -131,11 +128,25 @@ impl Io {
     }
 }
 
+// Not inlined, to leave the registers to TCP.
+#[inline(never)]
+fn write_hyper(
+    stream: &mut TokioIo<Upgraded>,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    outside_budget(cx, |cx| Pin::new(&mut *stream).poll_write(cx, bytes))
+}
+
+#[inline(never)]
+fn flush_hyper(stream: &mut TokioIo<Upgraded>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    outside_budget(cx, |cx| Pin::new(&mut *stream).poll_flush(cx))
+}
+
 /// What a read gave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Read {
-    /// How many bytes; none at all at the end.
-    pub(crate) bytes: Option<usize>,
+    pub(crate) bytes: usize,
     /// The task is woken when there is more.
     pub(crate) blocked: bool,
 }
@@ -144,55 +155,61 @@ impl Read {
     pub(crate) fn from_poll(read: Poll<io::Result<usize>>) -> io::Result<Self> {
         Ok(match read {
             Poll::Ready(bytes) => Self {
-                bytes: Some(bytes?),
+                bytes: bytes?,
                 blocked: false,
             },
             Poll::Pending => Self {
-                bytes: None,
+                bytes: 0,
                 blocked: true,
             },
         })
     }
+
+    /// Whether there will be no more.
+    pub(crate) fn is_end(self) -> bool {
+        self.bytes == 0 && !self.blocked
+    }
 }
 
-/// Calls the kernel, unless it has nothing to do, to read or to write up to `len` bytes; how many that were.
+/// Calls the kernel, unless it has nothing to read, for up to `len` bytes; how many that were.
 ///
-/// Asking first to be woken, as `poll_read` and `poll_write` do, is most of their work. As there, fewer bytes than `len`
-/// show that the kernel has no more bytes, or no more room: it is not called once more to say so.
+/// Asking first to be woken, as `poll_read` does, is most of its work. As there, fewer bytes than `len` show that the
+/// kernel has no more: it is not called once more to say so.
 #[inline(always)]
-fn transfer(
+fn try_read(
     stream: &TcpStream,
-    interest: Interest,
     len: usize,
-    call: impl FnOnce() -> io::Result<usize>,
+    read: impl FnOnce() -> io::Result<usize>,
 ) -> io::Result<Option<usize>> {
-    let mut moved = None;
-    let called = stream.try_io(interest, || {
-        let bytes = call()?;
-        moved = Some(bytes);
-        if 0 < bytes && bytes < len {
+    let mut bytes = None;
+    let called = stream.try_io(Interest::READABLE, || {
+        let filled = read()?;
+        bytes = Some(filled);
+        if 0 < filled && filled < len {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(())
     });
-    match (moved, called) {
+    match (bytes, called) {
         (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-        _ => Ok(moved),
+        _ => Ok(bytes),
     }
 }
 
+/// As with reading, the kernel is asked first. A short write is followed by another, which finds out whether there is room.
 #[inline]
 fn write_tcp(
     stream: &TcpStream,
     cx: &mut Context<'_>,
-    len: usize,
-    mut call: impl FnMut() -> io::Result<usize>,
+    mut write: impl FnMut() -> io::Result<usize>,
 ) -> Poll<io::Result<usize>> {
     loop {
-        if let Some(written) = transfer(stream, Interest::WRITABLE, len, &mut call)? {
-            return Poll::Ready(Ok(written));
+        match write() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                ready!(stream.poll_write_ready(cx))?;
+            }
+            written => return Poll::Ready(written),
         }
-        ready!(stream.poll_write_ready(cx))?;
     }
 }
 
@@ -268,15 +285,18 @@ fn merged<R>(slices: &[IoSlice<'_>], write: impl FnOnce(&[u8]) -> R) -> R {
     match slices {
         [first, ..] if first.len() >= MERGED => write(&first[..MERGED]),
         [only] => write(only),
-        _ => pool::with_scratch(|scratch| {
+        _ => {
+            let mut scratch = pool::take_scratch();
             let mut len = 0;
             for slice in slices {
                 let taken = slice.len().min(MERGED - len);
                 scratch[len..len + taken].copy_from_slice(&slice[..taken]);
                 len += taken;
             }
-            write(&scratch[..len])
-        }),
+            let written = write(&scratch[..len]);
+            pool::put_scratch(scratch);
+            written
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use bytes::{Buf, Bytes};
 use smallvec::SmallVec;
 use towline_protocol::{CloseFrame, Message, Opcode, encode_close, encode_frame, encode_header};
 
-use crate::pool;
+/// The longest payload that goes the shortest way.
+const SHORT: usize = 125;
 
 /// A payload of this size or more is not copied: its frame's header and its bytes are written as they are.
 const BY_REFERENCE: usize = 4096;
@@ -17,11 +18,15 @@ const BY_REFERENCE: usize = 4096;
 /// The most pieces that one vectored write takes.
 const MAX_SLICES: usize = 16;
 
-/// The largest queue of large payloads that is kept for the next socket.
+/// The capacity of a new buffer, so that it need not grow for a few frames ...
+const BUFFER: usize = 1024;
+/// ... and of the largest buffer and queue that are kept: more than this is queued for a stalled peer only.
+const KEPT_BUFFER: usize = 128 * 1024;
 const KEPT_PAYLOADS: usize = 64;
 
 thread_local! {
-    static SPARE_LARGE: Cell<Option<Box<Large>>> = const { Cell::new(None) };
+    /// For the next frames: an idle socket holds no buffer, and a busy one allocates none.
+    static SPARE: Cell<Option<Box<Frames>>> = const { Cell::new(None) };
 }
 
 /// Encoded frames in the order in which they go out.
@@ -29,56 +34,57 @@ thread_local! {
 /// Filled, then drained: nothing is pushed to one that is partly written.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
+    // Boxed: mostly there are none, and an outbox moves.
+    frames: Option<Box<Frames>>,
+}
+
+/// Something that is not yet written.
+#[derive(Debug)]
+struct Frames {
     /// Small frames, and the headers of large ones.
     merged: Vec<u8>,
     /// How much of those is written.
     written: usize,
-    /// How many bytes are not yet written.
-    left: usize,
-    // Boxed: mostly there is none, and an outbox moves.
-    large: Option<Box<Large>>,
-}
-
-/// Payloads that are written as they are.
-#[derive(Debug, Default)]
-struct Large {
-    /// And behind how much of `merged` each has its place.
-    payloads: VecDeque<(usize, Bytes)>,
+    /// Payloads that are written as they are, and behind how much of `merged` each has its place.
+    large: VecDeque<(usize, Bytes)>,
+    /// How many bytes of those are not yet written.
+    large_left: usize,
 }
 
 impl Outbox {
     /// Bytes not yet written.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.left
+        self.frames.as_ref().map_or(0, |frames| frames.len())
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.left == 0
+        self.frames.is_none()
     }
 
     /// Queues a message in one frame: a large payload is taken out of it, a small one copied.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_message(&mut self, message: &mut Message) {
-        let (opcode, payload) = match message {
-            Message::Text(text) => (Opcode::Text, text.as_bytes()),
-            Message::Binary(payload) => (Opcode::Binary, &payload[..]),
-        };
-        if payload.len() < BY_REFERENCE {
-            self.append(|merged| encode_frame(merged, opcode, payload, None));
-        } else {
-            self.push_large(opcode, mem::take(message).into_bytes());
+        match &mut self.frames {
+            Some(frames) if message.len() <= SHORT => {
+                let (opcode, payload) = parts(message);
+                encode_frame(&mut frames.merged, opcode, payload, None);
+            }
+            _ => self.push_any(message),
         }
     }
 
+    /// Any message, or the first one. Not inlined, to leave the registers to the shortest way.
     #[inline(never)]
-    fn push_large(&mut self, opcode: Opcode, payload: Bytes) {
-        let header = encode_header(opcode, payload.len(), true, None);
-        self.append(|merged| merged.extend_from_slice(&header));
-        self.left += payload.len();
-        let large = self
-            .large
-            .get_or_insert_with(|| SPARE_LARGE.take().unwrap_or_default());
-        large.payloads.push_back((self.merged.len(), payload));
+    fn push_any(&mut self, message: &mut Message) {
+        let (opcode, payload) = parts(message);
+        if payload.len() < BY_REFERENCE {
+            self.append(|merged| encode_frame(merged, opcode, payload, None));
+        } else {
+            let payload = mem::take(message).into_bytes();
+            self.frames().push_large(opcode, payload);
+        }
     }
 
     /// Queues a ping or a pong.
@@ -94,83 +100,139 @@ impl Outbox {
     /// Whether more may be pushed: nothing of it is written.
     #[cfg(feature = "deflate")]
     pub(crate) fn is_untouched(&self) -> bool {
-        self.written == 0
+        self.frames
+            .as_ref()
+            .is_none_or(|frames| frames.written == 0)
     }
 
-    /// Queues what `encode` appends.
+    /// Queues the frames that `encode` appends.
     #[inline]
     pub(crate) fn append(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
-        debug_assert_eq!(self.written, 0, "what is partly written takes no more");
-        if self.merged.capacity() == 0 {
-            self.merged = pool::take_buffer();
-        }
-        let before = self.merged.len();
-        encode(&mut self.merged);
-        self.left += self.merged.len() - before;
+        encode(&mut self.frames().merged);
+    }
+
+    /// What is queued, to be appended to.
+    #[inline]
+    fn frames(&mut self) -> &mut Frames {
+        let frames = self.frames.get_or_insert_with(Frames::take_spare);
+        debug_assert_eq!(frames.written, 0, "what is partly written takes no more");
+        frames
     }
 
     /// The next bytes, if what is queued is one piece.
+    #[inline]
     pub(crate) fn single(&self) -> Option<&[u8]> {
-        self.large.is_none().then(|| &self.merged[self.written..])
+        let frames = self.frames.as_ref().filter(|it| it.large.is_empty())?;
+        Some(&frames.merged[frames.written..])
     }
 
     /// The first pieces of what is queued.
     pub(crate) fn slices(&self) -> SmallVec<[IoSlice<'_>; MAX_SLICES]> {
         let mut slices = SmallVec::new();
+        let Some(frames) = &self.frames else {
+            return slices;
+        };
         let mut push = |piece| {
             if slices.len() < MAX_SLICES && !<[u8]>::is_empty(piece) {
                 slices.push(IoSlice::new(piece));
             }
         };
-        let mut written = self.written;
-        if let Some(large) = &self.large {
-            for (place, payload) in large.payloads.iter().take(MAX_SLICES) {
-                push(&self.merged[written..*place]);
-                push(payload);
-                written = *place;
-            }
+        let mut written = frames.written;
+        for (place, payload) in frames.large.iter().take(MAX_SLICES) {
+            push(&frames.merged[written..*place]);
+            push(payload);
+            written = *place;
         }
-        push(&self.merged[written..]);
+        push(&frames.merged[written..]);
         slices
     }
 
     /// Forgets the first `written` bytes.
     #[inline]
-    pub(crate) fn advance(&mut self, mut written: usize) {
-        self.left -= written;
-        if self.large.is_some() {
+    pub(crate) fn advance(&mut self, written: usize) {
+        if let Some(frames) = &mut self.frames {
+            frames.advance(written);
+            if frames.len() == 0 {
+                Frames::put_spare(self.frames.take());
+            }
+        }
+    }
+}
+
+/// What the frame of a message is made of.
+#[inline]
+fn parts(message: &Message) -> (Opcode, &[u8]) {
+    match message {
+        Message::Text(text) => (Opcode::Text, text.as_bytes()),
+        Message::Binary(payload) => (Opcode::Binary, payload),
+    }
+}
+
+impl Frames {
+    #[inline]
+    fn take_spare() -> Box<Self> {
+        SPARE.take().unwrap_or_else(Self::new)
+    }
+
+    #[cold]
+    fn new() -> Box<Self> {
+        Box::new(Self {
+            merged: Vec::with_capacity(BUFFER),
+            written: 0,
+            large: VecDeque::new(),
+            large_left: 0,
+        })
+    }
+
+    /// Keeps what is all written for the next.
+    #[inline]
+    fn put_spare(frames: Option<Box<Self>>) {
+        let mut spare = frames.filter(|it| {
+            it.merged.capacity() <= KEPT_BUFFER && it.large.capacity() <= KEPT_PAYLOADS
+        });
+        if let Some(spare) = &mut spare {
+            spare.merged.clear();
+            spare.written = 0;
+        }
+        SPARE.set(spare);
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.merged.len() - self.written + self.large_left
+    }
+
+    #[inline(never)]
+    fn push_large(&mut self, opcode: Opcode, payload: Bytes) {
+        let header = encode_header(opcode, payload.len(), true, None);
+        self.merged.extend_from_slice(&header);
+        self.large_left += payload.len();
+        self.large.push_back((self.merged.len(), payload));
+    }
+
+    #[inline]
+    fn advance(&mut self, mut written: usize) {
+        if !self.large.is_empty() {
             written = self.advance_large(written);
         }
         self.written += written;
-        if self.is_empty() {
-            // An idle socket holds no buffer.
-            self.written = 0;
-            pool::put_buffer(mem::take(&mut self.merged));
-        }
     }
 
     /// Forgets what is written up to the last large payload; how much is written behind that.
     #[inline(never)]
     fn advance_large(&mut self, mut written: usize) -> usize {
-        let Some(large) = &mut self.large else {
-            return written;
-        };
-        while let Some((place, payload)) = large.payloads.front_mut() {
+        while let Some((place, payload)) = self.large.front_mut() {
             let merged = written.min(*place - self.written);
             self.written += merged;
             written -= merged;
             let taken = written.min(payload.len());
+            self.large_left -= taken;
             if taken < payload.len() {
                 payload.advance(taken);
                 return 0;
             }
             written -= taken;
-            large.payloads.pop_front();
-        }
-        if large.payloads.capacity() <= KEPT_PAYLOADS {
-            SPARE_LARGE.set(self.large.take());
-        } else {
-            self.large = None;
+            self.large.pop_front();
         }
         written
     }
@@ -216,6 +278,7 @@ mod tests {
     fn a_large_payload_is_not_copied() {
         let payload = Bytes::from(vec![1; BY_REFERENCE]);
         let mut outbox = Outbox::default();
+        outbox.push_message(&mut "x".into());
         outbox.push_message(&mut payload.clone().into());
 
         let slices = outbox.slices();
@@ -240,7 +303,32 @@ mod tests {
         outbox.push_message(&mut "x".into());
         outbox.push_message(&mut vec![1; BY_REFERENCE].into());
         drain(&mut outbox, usize::MAX);
-        assert_eq!(outbox.merged.capacity(), 0);
-        assert!(outbox.large.is_none());
+        assert!(outbox.frames.is_none());
+    }
+
+    #[test]
+    fn a_buffer_is_used_again() {
+        let mut outbox = Outbox::default();
+        outbox.push_message(&mut "x".repeat(3 * BUFFER).into());
+        let place = outbox.single().unwrap().as_ptr();
+        drain(&mut outbox, usize::MAX);
+        outbox.push_message(&mut "y".into());
+        assert_eq!(outbox.single(), Some(&b"\x81\x01y"[..]));
+        assert_eq!(outbox.single().unwrap().as_ptr(), place);
+    }
+
+    #[test]
+    fn what_grew_huge_is_not_kept() {
+        for messages in [
+            vec![Message::from(vec![1; BY_REFERENCE]); KEPT_PAYLOADS + 1],
+            vec![vec![1; BY_REFERENCE - 1].into(); KEPT_BUFFER / BY_REFERENCE + 2],
+        ] {
+            let mut outbox = Outbox::default();
+            for mut message in messages {
+                outbox.push_message(&mut message);
+            }
+            drain(&mut outbox, usize::MAX);
+            assert!(SPARE.take().is_none());
+        }
     }
 }

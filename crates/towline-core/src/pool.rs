@@ -1,56 +1,31 @@
-//! Buffers of the thread, so that an idle socket holds none and a busy one allocates none.
+//! The buffer of the thread that reads go into, so that no socket holds one.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 /// The most that one read takes.
 const SCRATCH: usize = 64 * 1024;
 
-/// The capacity of a new buffer, so that it need not grow for a few frames ...
-const BUFFER: usize = 1024;
-/// ... and of the largest one that is kept: more than this is queued for a stalled peer only.
-const KEPT_BUFFER: usize = 128 * 1024;
+type Scratch = Box<[u8; SCRATCH]>;
 
 thread_local! {
-    static SCRATCH_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    static SPARE_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE: Cell<Option<Scratch>> = const { Cell::new(None) };
 }
 
-/// Runs `f` with the buffer that reads go into; a nested use allocates one of its own.
+/// A buffer to read into, to be given back: the thread's own, or if that is in use a new one.
 #[inline]
-pub(crate) fn with_scratch<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
-    SCRATCH_BUFFER.with(|buffer| match buffer.try_borrow_mut() {
-        Ok(mut buffer) => {
-            if buffer.is_empty() {
-                buffer.resize(SCRATCH, 0);
-            }
-            f(&mut buffer)
-        }
-        Err(_) => f(&mut vec![0; SCRATCH]),
-    })
-}
-
-/// An empty buffer for what is to be written.
-#[inline]
-pub(crate) fn take_buffer() -> Vec<u8> {
-    let buffer = SPARE_BUFFER.take();
-    if buffer.capacity() == 0 {
-        return new_buffer();
-    }
-    buffer
+pub(crate) fn take_scratch() -> Scratch {
+    SPARE.take().unwrap_or_else(new_scratch)
 }
 
 #[cold]
-fn new_buffer() -> Vec<u8> {
-    Vec::with_capacity(BUFFER)
+fn new_scratch() -> Scratch {
+    // Through a vector, which is not on the stack at first.
+    vec![0; SCRATCH].try_into().expect("it has that length")
 }
 
-/// Gives a buffer back.
 #[inline]
-pub(crate) fn put_buffer(mut buffer: Vec<u8>) {
-    if buffer.capacity() <= KEPT_BUFFER {
-        buffer.clear();
-        SPARE_BUFFER.set(buffer);
-    }
+pub(crate) fn put_scratch(scratch: Scratch) {
+    SPARE.set(Some(scratch));
 }
 
 #[cfg(test)]
@@ -58,27 +33,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nested_use_has_a_scratch_of_its_own() {
-        with_scratch(|outer| {
-            outer.fill(1);
-            with_scratch(|inner| inner.fill(2));
-            assert!(outer.iter().all(|&byte| byte == 1));
-        });
-    }
-
-    #[test]
-    fn a_buffer_comes_back_empty() {
-        let mut buffer = take_buffer();
-        buffer.extend([1; 5 * BUFFER]);
-        let capacity = buffer.capacity();
-        put_buffer(buffer);
-        let again = take_buffer();
-        assert_eq!((again.len(), again.capacity()), (0, capacity));
-    }
-
-    #[test]
-    fn a_huge_buffer_is_not_kept() {
-        put_buffer(Vec::with_capacity(2 * KEPT_BUFFER));
-        assert!(take_buffer().capacity() <= KEPT_BUFFER);
+    fn a_buffer_is_used_again_and_a_second_one_is_another() {
+        let first = take_scratch();
+        let second = take_scratch();
+        let place = first.as_ptr();
+        assert_ne!(place, second.as_ptr());
+        drop(second);
+        put_scratch(first);
+        let again = take_scratch();
+        assert_eq!(again.as_ptr(), place);
     }
 }

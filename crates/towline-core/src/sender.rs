@@ -80,10 +80,13 @@ impl Sender {
     /// [`TrySendError`], which gives the message back.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
         let mut message = message.into();
-        match self.shared.try_push(&mut message, SendOptions::new(), None) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(TrySendError::Full(message)),
-            Err(_) => Err(TrySendError::Closed(message)),
+        match self
+            .shared
+            .poll_push(&mut message, SendOptions::new(), None)
+        {
+            Poll::Ready(Ok(())) => Ok(()),
+            Poll::Pending => Err(TrySendError::Full(message)),
+            Poll::Ready(Err(_)) => Err(TrySendError::Closed(message)),
         }
     }
 
@@ -210,17 +213,14 @@ impl Future for SendMessage<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let this = &mut *self;
-        if this
+        let sent = this
             .shared
-            .try_push(&mut this.message, this.options, Some(cx))?
-        {
-            return Poll::Ready(Ok(()));
-        }
-        if !this.waits {
+            .poll_push(&mut this.message, this.options, Some(cx));
+        if sent.is_pending() && !this.waits {
             this.waits = true;
             this.shared.wait_to_send(true);
         }
-        Poll::Pending
+        sent
     }
 }
 

@@ -72,6 +72,7 @@ struct State {
     to_compress: Option<Box<Queue>>,
     /// Bytes that the driver took from the outbox and has not written.
     writing: usize,
+    /// The transport has more to do with what was written, or the driver is about to write it.
     unflushed: bool,
     /// The newest ping that no pong was queued for, for want of room.
     ping: Option<Bytes>,
@@ -142,6 +143,23 @@ impl Shared {
             #[cfg(feature = "deflate")]
             compression,
         })
+    }
+
+    /// That of a socket with nothing negotiated.
+    #[cfg(test)]
+    fn bare() -> Arc<Self> {
+        let negotiated = Negotiated {
+            version: http::Version::HTTP_11,
+            protocol: None,
+            #[cfg(feature = "deflate")]
+            compression: None,
+        };
+        Self::new(
+            negotiated,
+            Limits::default(),
+            #[cfg(feature = "deflate")]
+            None,
+        )
     }
 
     /// The decoder of what the peer sends.

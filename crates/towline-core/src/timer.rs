@@ -39,6 +39,7 @@ impl Timer {
         self.sleep.as_ref().is_some_and(|sleep| !sleep.is_elapsed())
     }
 
+    #[inline(never)]
     fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let sleep = self
             .sleep

@@ -11,7 +11,6 @@ use crate::timer::Timer;
 
 impl Connection {
     /// What the handles did, noted before any of it is written.
-    #[inline]
     pub(super) fn note_news(&mut self, orders: &Orders, shared: &Shared) {
         if orders.news
             && let Some(policies) = &mut self.policies
@@ -21,22 +20,24 @@ impl Connection {
         }
     }
 
-    /// Whether what this round has brought can wait, as it mostly can on a busy socket, if nobody had orders: while a
-    /// close is under way somebody has.
+    /// Whether what this round has brought can wait, as it mostly can on a busy socket, if all is written and nobody had
+    /// orders: while a close is under way somebody has.
     #[inline]
     pub(super) fn policies_wait(&self, timer: &Timer) -> bool {
         let coalesces = self.policies.as_ref().is_some_and(|it| it.coalesces());
-        coalesces && self.is_written() && timer.is_pending()
+        coalesces && timer.is_pending()
     }
 
-    fn is_written(&self) -> bool {
+    #[inline]
+    pub(super) fn is_written(&self) -> bool {
         self.writing.is_empty() && !self.unflushed && self.to_compress() == 0
     }
 
     /// Tells the policies what this round has brought, does as they say, and waits for the next deadline.
+    #[inline(never)]
     pub(super) fn police(
         &mut self,
-        orders: Orders,
+        close_queued: bool,
         shared: &Shared,
         timer: &mut Timer,
         cx: &mut Context<'_>,
@@ -47,13 +48,13 @@ impl Connection {
         };
         policies.transferred(mem::take(&mut self.untold));
         let blocked = self.writing.len().max(usize::from(self.unflushed));
-        if orders.close_queued && policies.ends() {
+        if close_queued && policies.ends() {
             return Err(Gone);
         }
         if written && policies.awaits_ping() && shared.is_empty() {
             policies.ping_left();
         }
-        if let Some(decision) = policies.tell(blocked, || shared.messages(), orders.close_queued) {
+        if let Some(decision) = policies.tell(blocked, || shared.messages(), close_queued) {
             shared.obey(*decision);
         }
         let deadline = self.next_deadline();

@@ -61,30 +61,11 @@ impl Close {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
     use std::thread;
 
-    use towline_protocol::Limits;
-
-    use crate::closed::Negotiated;
     use crate::outbox::Outbox;
     use crate::shared::{Batch, Shared};
-
-    fn shared() -> Arc<Shared> {
-        let negotiated = Negotiated {
-            version: http::Version::HTTP_11,
-            protocol: None,
-            #[cfg(feature = "deflate")]
-            compression: None,
-        };
-        Shared::new(
-            negotiated,
-            Limits::default(),
-            #[cfg(feature = "deflate")]
-            None,
-        )
-    }
 
     fn recv_is_over(shared: &Shared) {
         let mut cx = Context::from_waker(Waker::noop());
@@ -94,22 +75,22 @@ mod tests {
 
     /// Whether the peer's Close is answered when `recv` was called in a run of the driver.
     fn answers(recv: impl FnOnce(&Shared)) -> bool {
-        let shared = shared();
+        let shared = Shared::bare();
         let mut cx = Context::from_waker(Waker::noop());
         let mut arrived = Batch::default();
         shared.peer_closed(&mut arrived, None);
         shared.deliver(&mut arrived, &mut cx);
         recv(&shared);
-        let mut orders = None;
         for _ in 0..2 {
-            orders = shared.collect(
+            shared.collect(
                 &mut Outbox::default(),
                 #[cfg(feature = "deflate")]
                 None,
                 false,
+                false,
             );
         }
-        orders.is_some_and(|orders| orders.close_queued)
+        shared.orders().close_queued
     }
 
     #[test]

@@ -18,6 +18,16 @@ use crate::deflating::Deflating;
 use crate::error::UpgradeFailed;
 use crate::outbox::Outbox;
 
+/// What came of a look at all there is to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Collected {
+    /// There are [`Orders`].
+    pub(crate) attention: bool,
+    pub(crate) room: Room,
+    /// When what was collected is written, there is nothing more to do.
+    pub(crate) is_last: bool,
+}
+
 /// What the driver has to do in its next write besides writing messages.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Orders {
@@ -42,7 +52,7 @@ pub(crate) struct Written {
 
 impl Shared {
     /// Gives the endpoint what has arrived; whether one in the driver's own task has something new to see. From here to
-    /// [`finish`](Self::finish) nobody wakes the driver.
+    /// [`finish`](Self::finish), or to the last [`collect`](Self::collect), nobody wakes the driver.
     #[inline]
     pub(crate) fn deliver(&self, arrived: &mut Batch, cx: &mut Context<'_>) -> bool {
         let endpoint_ready = self.with(|state, wakes| {
@@ -204,27 +214,56 @@ impl Shared {
     }
 
     /// Moves what is queued into an empty `writing`, behind it the Close if one is due. `overdue`: the endpoint has
-    /// had its time to see the end of the input.
+    /// had its time to see the end of the input; `reads`: there may be something to read.
+    ///
+    /// If that is the last there is to do, the driver is woken from here on as if it had returned, and may return without
+    /// [`finish`](Self::finish) when all is written and flushed.
     #[inline]
     pub(crate) fn collect(
         &self,
         writing: &mut Outbox,
         #[cfg(feature = "deflate")] deflating: Option<&mut Deflating>,
         overdue: bool,
-    ) -> Option<Orders> {
+        reads: bool,
+    ) -> Collected {
         self.with(|state, _| {
             state.wakers.poked = false;
-            let orders = state.wakers.attention.then(|| state.attend(overdue));
-            if writing.is_empty() && !state.outbox.is_empty() {
+            let attention = state.wakers.attention;
+            if attention {
+                state.attend(overdue);
+            }
+            if writing.is_empty() {
                 mem::swap(writing, &mut state.outbox);
+            }
+            let room = state.room();
+            let is_last = !(attention | reads | room.is_none()) && state.is_at_rest();
+            if is_last {
+                state.wakers.running = false;
+                state.unflushed |= !writing.is_empty();
+            } else {
                 state.writing = writing.len();
+                #[cfg(feature = "deflate")]
+                if let (Some(deflating), Some(queue)) = (deflating, &mut state.to_compress) {
+                    deflating.take(queue);
+                    state.writing += deflating.bytes();
+                }
             }
-            #[cfg(feature = "deflate")]
-            if let (Some(deflating), Some(queue)) = (deflating, &mut state.to_compress) {
-                deflating.take(queue);
-                state.writing = writing.len() + deflating.bytes();
+            Collected {
+                attention,
+                room,
+                is_last,
             }
-            orders
+        })
+    }
+
+    /// What there is to do besides writing messages.
+    pub(crate) fn orders(&self) -> Orders {
+        self.with(|state, _| Orders {
+            abort: state.aborted,
+            close_queued: state.close.queued,
+            taken: state.inbox.taken,
+            sent: state.traffic.messages_sent,
+            news: state.watched.any(),
         })
     }
 
@@ -241,10 +280,9 @@ impl Shared {
         self.end(|_| Phase::Failed(Some(error)));
     }
 
-    /// The connection is gone, behind what has arrived.
-    pub(crate) fn gone(&self, arrived: &mut Batch) {
+    /// What has arrived before the connection was gone.
+    pub(crate) fn take_last(&self, arrived: &mut Batch) {
         self.with(|state, wakes| state.take_in(arrived, wakes));
-        self.ended();
     }
 
     /// The socket has closed, whatever becomes of its connection.
@@ -270,6 +308,8 @@ impl Shared {
             state.phase = phase(state);
             state.shut = true;
             state.wakers.attention = true;
+            // What is lost is never flushed.
+            state.unflushed = !state.is_drained();
             state.writing = 0;
             state.wakers.wake_recv(wakes);
             state.wakers.wake_send(wakes);
@@ -287,22 +327,27 @@ impl Shared {
 impl State {
     /// Sees to what is not a message.
     #[inline(never)]
-    fn attend(&mut self, overdue: bool) -> Orders {
+    fn attend(&mut self, overdue: bool) {
         if self.pings.is_due() {
             self.queue_ping();
         }
         self.queue_close(overdue);
-        let news = self.watched.any();
         // The rest is seen to at once: an abort, and what the policies are told.
         self.wakers.attention =
             self.pings.is_asked() || self.close.is_under_way() || self.watched.watches_sent();
-        Orders {
-            abort: self.aborted,
-            close_queued: self.close.queued,
-            taken: self.inbox.taken,
-            sent: self.traffic.messages_sent,
-            news,
+    }
+
+    /// Whether nobody waits for anything, and nothing is left of what was collected before.
+    #[inline]
+    fn is_at_rest(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        if self.to_compress.is_some() {
+            return false;
         }
+        !self.wakers.endpoint_ready
+            && self.wakers.send.is_empty()
+            && self.ping.is_none()
+            && self.writing == 0
     }
 
     #[cold]
@@ -354,5 +399,156 @@ impl State {
             self.outbox.push_control(Opcode::Pong, &ping);
         }
         self.wakers.wake_send(wakes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use super::*;
+    use crate::sender::SendOptions;
+
+    /// A driver that reads nothing and writes all, or nothing.
+    struct Driver {
+        shared: Arc<Shared>,
+        waker: Waker,
+        wakes: Arc<Wakes>,
+        reads: bool,
+        writing: Outbox,
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Driver {
+        /// Behind its first round, in which there is always more to do.
+        fn new() -> Self {
+            let wakes = Arc::new(Wakes::default());
+            let mut driver = Self {
+                shared: Shared::bare(),
+                waker: Waker::from(Arc::clone(&wakes)),
+                wakes,
+                reads: false,
+                writing: Outbox::default(),
+            };
+            assert!(!driver.is_last(|_| {}));
+            driver
+        }
+
+        fn deliver(&self, arrived: &mut Batch) {
+            let mut cx = Context::from_waker(&self.waker);
+            self.shared.deliver(arrived, &mut cx);
+        }
+
+        fn collect(&mut self) -> bool {
+            let collected = self.shared.collect(
+                &mut self.writing,
+                #[cfg(feature = "deflate")]
+                None,
+                false,
+                self.reads,
+            );
+            collected.is_last
+        }
+
+        /// Whether a round is the last in which the endpoint does this.
+        fn is_last(&mut self, endpoint: impl FnOnce(&Shared)) -> bool {
+            self.deliver(&mut Batch::default());
+            endpoint(&self.shared);
+            self.collect()
+        }
+
+        fn wakes(&self) -> usize {
+            self.wakes.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn send(shared: &Shared, len: usize) {
+        shared.push(vec![0; len].into()).unwrap();
+    }
+
+    fn flush(shared: &Shared) {
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(shared.poll_flushed(&mut cx).is_pending());
+    }
+
+    #[test]
+    fn a_round_is_the_last_if_it_leaves_nothing() {
+        assert!(Driver::new().is_last(|_| {}));
+        assert!(Driver::new().is_last(|shared| send(shared, 1)));
+
+        let mut driver = Driver::new();
+        driver.reads = true;
+        assert!(!driver.is_last(|_| {}), "more to read");
+
+        let mut driver = Driver::new();
+        assert!(driver.is_last(|shared| send(shared, 1)));
+        let left = driver.writing.len();
+        let unflushed = false;
+        let written = Written { left, unflushed };
+        driver.shared.finish(Some(written), false, false);
+        assert!(!driver.is_last(|_| {}), "nothing of that was written");
+
+        let mut driver = Driver::new();
+        let mut arrived = Batch::default();
+        while arrived.fits(Room::EMPTY) {
+            arrived.push("x".into());
+        }
+        driver.deliver(&mut arrived);
+        assert!(!driver.collect(), "no room to read");
+    }
+
+    #[test]
+    fn a_round_is_not_the_last_if_somebody_waits_for_it() {
+        // What goes on asks for a look in each round.
+        let mut driver = Driver::new();
+        assert!(!driver.is_last(|shared| shared.close(FAILED)));
+        driver.writing = Outbox::default();
+        assert!(!driver.is_last(|_| {}));
+
+        let flushed = |shared: &Shared| {
+            send(shared, 1);
+            flush(shared);
+        };
+        assert!(!Driver::new().is_last(flushed));
+
+        let full = |shared: &Shared| {
+            send(shared, HIGH_WATER + 1);
+            let mut cx = Context::from_waker(Waker::noop());
+            let push = shared.poll_push(&mut "x".into(), SendOptions::new(), Some(&mut cx));
+            assert!(push.is_pending());
+        };
+        assert!(!Driver::new().is_last(full));
+
+        let pinged = |shared: &Shared| {
+            send(shared, HIGH_WATER + 1);
+            shared.ping(Bytes::from_static(b"for want of room"));
+        };
+        assert!(!Driver::new().is_last(pinged));
+    }
+
+    #[test]
+    fn from_the_last_look_on_the_driver_is_woken() {
+        type Handle = fn(&Shared);
+        let handles: [Handle; 3] = [|shared| send(shared, 1), flush, Shared::abort];
+        for handle in handles {
+            let mut driver = Driver::new();
+            assert!(driver.is_last(|shared| send(shared, 1)));
+            handle(&driver.shared);
+            handle(&driver.shared);
+            assert_eq!(driver.wakes(), 1);
+            driver.deliver(&mut Batch::default());
+            handle(&driver.shared);
+            assert_eq!(driver.wakes(), 1, "it runs");
+        }
     }
 }

@@ -70,23 +70,24 @@ impl Shared {
         })
     }
 
-    /// Queues the message if it can: `Ok(false)` while more than the high-water mark is queued, and then, if there is
-    /// a context, its waker is called when that has changed. What is left of a queued message is of no use.
+    /// Queues the message once it can: pending while more than the high-water mark is queued, and then, if there is a
+    /// context, its waker is called when that has changed. What is left of a queued message is of no use.
     #[inline]
-    pub(crate) fn try_push(
+    pub(crate) fn poll_push(
         &self,
         message: &mut Message,
         options: SendOptions,
         cx: Option<&mut Context<'_>>,
-    ) -> Result<bool, SendError> {
+    ) -> Poll<Result<(), SendError>> {
         self.with(|state, wakes| {
-            let room = state.room_to_send()?;
-            if room {
+            if state.room_to_send()? {
                 state.push(message, options, wakes);
-            } else if let Some(cx) = cx {
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(cx) = cx {
                 wakers::register(&mut state.wakers.send, cx);
             }
-            Ok(room)
+            Poll::Pending
         })
     }
 
@@ -104,7 +105,7 @@ impl Shared {
 
     /// Ready when all that was queued is written and flushed.
     pub(crate) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.with(|state, _| {
+        self.with(|state, wakes| {
             if state.is_drained() {
                 return Poll::Ready(Ok(()));
             }
@@ -112,6 +113,8 @@ impl Shared {
                 return Poll::Ready(Err(SendError::Closed));
             }
             wakers::register(&mut state.wakers.send, cx);
+            // It may have written all, and not told.
+            state.wakers.wake_driver_for_messages(wakes);
             Poll::Pending
         })
     }

@@ -1,5 +1,6 @@
 //! Messages that were received and not yet taken.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::mem;
 
@@ -12,6 +13,10 @@ const MESSAGES: usize = 64;
 /// A batch is handed to the receiver at once if no more than this is behind its first message.
 const LENT_BYTES: usize = 4 * 1024;
 const LENT_MESSAGES: usize = 16;
+
+thread_local! {
+    static SPARE: Cell<Vec<Message>> = const { Cell::new(Vec::new()) };
+}
 
 /// Messages that have arrived and that the inbox does not have yet.
 #[derive(Debug, Default)]
@@ -57,11 +62,16 @@ impl Batch {
         if self.messages == 1 {
             self.first = Some(message);
         } else {
-            if self.others.capacity() == 0 {
-                self.others.reserve(LENT_MESSAGES);
-            }
-            self.others.push(message);
+            self.others().push(message);
         }
+    }
+
+    #[inline]
+    fn others(&mut self) -> &mut Vec<Message> {
+        if self.others.capacity() == 0 {
+            self.others = SPARE.take();
+        }
+        &mut self.others
     }
 
     pub(crate) fn messages(&self) -> usize {
@@ -90,7 +100,7 @@ impl Batch {
         self.bytes < room.bytes && self.messages < room.messages
     }
 
-    /// Whether as many more small ones may be pushed as come at once.
+    /// Whether as many more small ones may be pushed as come at once; or a single one, which may always exceed the room.
     #[inline]
     pub(crate) fn fits_small(&self, room: Room) -> bool {
         self.bytes + Decoder::SMALL_BYTES <= room.bytes
@@ -99,7 +109,7 @@ impl Batch {
 }
 
 impl Extend<Message> for Batch {
-    #[inline]
+    #[inline(always)]
     fn extend<I: IntoIterator<Item = Message>>(&mut self, messages: I) {
         let mut messages = messages.into_iter();
         if self.messages == 0
@@ -107,10 +117,13 @@ impl Extend<Message> for Batch {
         {
             self.push(first);
         }
+        if messages.size_hint() == (0, Some(0)) {
+            return;
+        }
         let before = self.others.len();
         let mut bytes = 0;
         let counted = messages.inspect(|message| bytes += message.len());
-        self.others.extend(counted);
+        self.others().extend(counted);
         self.bytes += bytes;
         self.messages += self.others.len() - before;
     }
@@ -137,13 +150,18 @@ impl Inbox {
         }
     }
 
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none() && self.others.is_empty()
+    }
+
     /// Takes everything out of `arrived`.
     #[inline]
     pub(super) fn append(&mut self, arrived: &mut Batch) {
         self.bytes += mem::take(&mut arrived.bytes);
         arrived.messages = 0;
-        if self.first.is_none() && self.others.is_empty() {
-            self.first = arrived.first.take();
+        if self.is_empty() {
+            mem::swap(&mut self.first, &mut arrived.first);
         } else {
             self.others.extend(arrived.first.take());
         }
@@ -165,9 +183,10 @@ impl Inbox {
     #[inline]
     pub(super) fn take(&mut self, at_hand: &mut VecDeque<Message>) -> Option<Message> {
         self.lent = Load::default();
-        let message = match self.first.take() {
-            Some(message) => message,
-            None => self.others.pop_front()?,
+        let message = if self.first.is_some() {
+            self.first.take()?
+        } else {
+            self.others.pop_front()?
         };
         self.bytes -= message.len();
         self.taken += 1;
@@ -197,10 +216,11 @@ impl Inbox {
     }
 }
 
-/// Frees the buffer of an empty queue: an idle socket holds none.
+/// Takes the buffer of an empty queue, which is kept for the next that came together: an idle socket holds none.
+#[inline]
 pub(crate) fn release(queue: &mut VecDeque<Message>) {
     if queue.is_empty() && queue.capacity() > 0 {
-        *queue = VecDeque::new();
+        SPARE.set(mem::take(queue).into());
     }
 }
 
@@ -257,6 +277,25 @@ mod tests {
         assert!(inbox.take(&mut at_hand).is_some());
         let waiting = MESSAGES - 9 - 1;
         assert_eq!(inbox.room().messages, MESSAGES - waiting);
+    }
+
+    #[test]
+    fn a_buffer_is_there_only_while_it_is_needed() {
+        let mut inbox = Inbox::default();
+        let mut at_hand = VecDeque::new();
+        inbox.append(&mut batch(vec![vec![0]; 3]));
+        let place = inbox.others.as_slices().0.as_ptr();
+        while receive(&mut inbox, &mut at_hand).is_some() {}
+        release(&mut at_hand);
+        assert_eq!((inbox.others.capacity(), at_hand.capacity()), (0, 0));
+
+        // A single message needs none.
+        let mut arrived = Batch::default();
+        arrived.extend(Some(vec![1].into()));
+        assert_eq!(arrived.others.capacity(), 0);
+        arrived.extend(Some(vec![2].into()));
+        assert_eq!(arrived.others.as_ptr(), place);
+        assert_eq!((arrived.messages(), arrived.bytes()), (2, 2));
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub(super) struct Wakers {
     /// Of `send`, `flush` and `ping`, in any number of tasks.
     pub(super) send: Vec<Waker>,
     pub(super) closed: Vec<Waker>,
-    /// The driver is in `poll`: it will look at the state again, so nobody needs to wake it.
+    /// The driver is in `poll` and will look at the state again, so nobody needs to wake it.
     pub(super) running: bool,
     /// Where, while there is attention.
     pub(super) thread: Option<ThreadId>,

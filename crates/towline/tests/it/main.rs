@@ -12,6 +12,7 @@ mod a_client_gone_before_accept_ends_the_endpoint;
 mod a_drain_ends_every_socket;
 mod a_drain_misses_no_socket;
 mod a_flood_of_empty_frames_is_refused;
+mod a_flush_tells_what_was_written;
 mod a_foreign_page_gets_no_socket;
 mod a_frame_behind_the_handshake_is_not_lost;
 mod a_graceful_shutdown_waits_for_the_drain;

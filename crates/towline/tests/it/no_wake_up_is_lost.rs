@@ -115,6 +115,46 @@ async fn a_message_with_a_close_behind_it_is_answered_before_the_close() {
     }
 }
 
+/// The driver leaves it to the next who asks to find out that all is written.
+#[tokio::test]
+async fn a_flush_of_what_was_written_before_ends() {
+    async fn endpoint(mut socket: WebSocket) {
+        while let Some(message) = socket.recv().await {
+            socket.send(message).await.unwrap();
+            // The client has that by now.
+            if socket.recv().await.is_some() {
+                socket.flush().await.unwrap();
+                socket.send("flushed").await.unwrap();
+            }
+        }
+    }
+    async fn elsewhere(socket: WebSocket) {
+        let (sender, mut receiver) = socket.split();
+        while let Some(message) = receiver.recv().await {
+            sender.send(message).await.unwrap();
+            if receiver.recv().await.is_some() {
+                let sender = sender.clone();
+                let flush = async move {
+                    sender.flush().await.unwrap();
+                    sender.send("flushed").await.unwrap();
+                };
+                // In a task of its own, while the driver has nothing to do.
+                tokio::spawn(flush);
+            }
+        }
+    }
+    for (server, http) in EVERYWHERE {
+        for app in [serving(endpoint), serving(elsewhere)] {
+            let address = serve(server, http, app).await;
+            let mut client = connect(http, address).await;
+            client.echo("written").await;
+            client.send("flush").await;
+            assert_eq!(client.recv().await, "flushed");
+            client.close().await;
+        }
+    }
+}
+
 /// What woke the driver while nothing was to be read is read when there is room again, although nothing wakes it then.
 #[tokio::test]
 async fn a_ping_behind_a_full_inbox_is_answered_when_there_is_room() {

@@ -3,17 +3,20 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::{Request, Response};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;
 use tower::{ServiceBuilder, service_fn};
 use towline::{
     CloseCode, ClosedBy, Control, PingError, SendError, Sender, TrySendError, UpgradeLayer,
-    WebSocketUpgrade,
+    WebSocket, WebSocketUpgrade, test_util,
 };
 
 use crate::support::{EVERYWHERE, NoBody, app, connect, next, serve, within};
@@ -175,4 +178,42 @@ async fn a_ping_resolves_to_the_round_trip_time() {
         }
         assert_eq!(client.closed().await, Some(1000));
     }
+}
+
+/// Whatever was read and done since the inbox was last looked at.
+#[tokio::test(start_paused = true)]
+async fn no_more_is_decoded_than_the_inbox_takes() {
+    /// Of messages that wait for the endpoint.
+    const FULL: u64 = 64;
+
+    let (received, mut counts) = mpsc::unbounded_channel();
+    let endpoint = service_fn(move |request: Request<NoBody>| {
+        let received = received.clone();
+        async move {
+            let upgrade = WebSocketUpgrade::of(&request).unwrap();
+            let served = upgrade.serve(|socket: WebSocket| async move {
+                sleep(Duration::from_secs(10)).await;
+                socket.abort();
+                received
+                    .send(socket.closed().await.messages_received())
+                    .unwrap();
+            });
+            Ok::<_, Infallible>(Response::<Full<Bytes>>::from(served.await.unwrap()))
+        }
+    });
+    let app = ServiceBuilder::new()
+        .map_request(|request: Request<Incoming>| request.map(|_| NoBody::new()))
+        .layer(UpgradeLayer::new())
+        .service(endpoint);
+    let (mut client, _) = test_util::connect(app, test_util::http1("/ws"))
+        .await
+        .unwrap();
+    for _ in 0..4 {
+        for _ in 0..20 {
+            client.feed(Message::text("x")).await.unwrap();
+        }
+        client.flush().await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(counts.recv().await, Some(FULL));
 }

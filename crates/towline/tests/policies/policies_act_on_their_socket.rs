@@ -250,12 +250,15 @@ async fn it_is_told_of_what_is_sent_when_nothing_else_happens() {
     }
 }
 
-/// Writes down when reading stopped, and when it went on.
+/// Writes down when reading or writing stopped, and when reading went on.
 struct Stops(Arc<Mutex<Vec<(Event, Instant)>>>);
 
 impl SocketPolicy for Stops {
     fn on_event(&mut self, now: Instant, event: Event, _: &SocketState) -> Action {
-        if matches!(event, Event::ReadingStopped | Event::ReadingResumed) {
+        if matches!(
+            event,
+            Event::ReadingStopped | Event::ReadingResumed | Event::WriteBlocked
+        ) {
             self.0.lock().unwrap().push((event, now));
         }
         Action::None
@@ -302,6 +305,43 @@ async fn it_is_told_at_once_when_the_reading_of_a_busy_socket_stops() {
     let close = Duration::from_millis(20);
     assert!(at - start < close, "{:?}", at - start);
     assert!(again - start < PAUSE + close, "{:?}", again - start);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_told_at_once_when_the_writing_of_a_busy_socket_blocks() {
+    const BUSY: usize = 20;
+
+    async fn flood(mut socket: WebSocket) -> Result<(), SendError> {
+        for _ in 0..BUSY {
+            let message = socket.recv().await.unwrap();
+            socket.send(message).await?;
+        }
+        // Nothing but messages: it asks for no look at anything else.
+        socket.recv().await;
+        socket.send(vec![0; MIB]).await?;
+        sleep(secs(100)).await;
+        Ok(())
+    }
+    for version in BOTH {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let stops = Arc::clone(&told);
+        let (app, _ends) = endpoint_with(flood, with(move |_| Stops(Arc::clone(&stops))));
+        let mut client = open(version, upgrading(app)).await;
+        for _ in 0..BUSY {
+            client.send(Message::text("busy")).await.unwrap();
+            client.next().await.unwrap().unwrap();
+        }
+        let start = tokio::time::Instant::now().into_std();
+        client.send(Message::text("flood")).await.unwrap();
+        sleep(secs(5)).await;
+
+        let told = told.lock().unwrap();
+        let [(Event::WriteBlocked, at)] = told[..] else {
+            panic!("{version:?}: {told:?}");
+        };
+        let late = at - start;
+        assert!(late < Duration::from_millis(20), "{version:?}: {late:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
