@@ -102,14 +102,16 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> io::Result<Read> {
         let mut scratch = pool::take_scratch();
-        let read = self.io.poll_read_front(cx, &mut *scratch)?;
-        let filled = &mut scratch[..read.bytes];
-        let taken = self.decode(filled, arrived, shared);
-        if taken < filled.len() {
-            self.undecoded.extend_from_slice(&filled[taken..]);
+        let read = self.io.poll_read_front(cx, &mut *scratch);
+        if let Ok(read) = &read {
+            let filled = &mut scratch[..read.bytes];
+            let taken = self.decode(filled, arrived, shared);
+            if taken < filled.len() {
+                self.undecoded.extend_from_slice(&filled[taken..]);
+            }
         }
         pool::put_scratch(scratch);
-        Ok(read)
+        read
     }
 
     /// Reads the rest of a frame to where it stays, if that is worth it.
@@ -193,8 +195,9 @@ impl Connection {
         let mut scratch = pool::take_scratch();
         let mut buffer = ReadBuf::new(&mut *scratch);
         let read = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
-        let read = Read::from_poll(read.map_ok(|()| buffer.filled().len()))?;
+        let read = Read::from_poll(read.map_ok(|()| buffer.filled().len()));
         pool::put_scratch(scratch);
+        let read = read?;
         self.read_blocked = read.blocked;
         match budget.checked_sub(read.bytes) {
             Some(left) if !read.is_end() => *budget = left,
