@@ -71,6 +71,8 @@ pub(crate) struct Connection {
 pub(crate) struct Transferred {
     pub(crate) received: usize,
     pub(crate) written: usize,
+    /// Some of what was written before has left.
+    pub(crate) progress: bool,
 }
 
 #[derive(Debug)]
@@ -298,7 +300,13 @@ impl Connection {
                     }
                 }
                 Poll::Ready(Err(error)) => return Err(error.into()),
-                Poll::Pending => break,
+                Poll::Pending => {
+                    if self.io.take_progress() {
+                        self.untold.progress = true;
+                        self.put_off_end();
+                    }
+                    break;
+                }
             }
         }
         if self.unflushed

@@ -1,31 +1,29 @@
 //! The transport of a socket: a bare TCP stream where there is one, whatever hyper gives otherwise.
 
+mod tcp;
+
 use std::future::{Future as _, poll_fn};
-use std::io::{self, IoSlice, Read as _};
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::unconstrained;
 
+use self::tcp::Tcp;
 use crate::pool;
-
-/// How much the kernel takes that it has not sent: more only delays a ping behind it.
-#[cfg(any(target_os = "android", target_os = "linux"))]
-const NOTSENT_LOWAT: u32 = 64 * 1024;
 
 /// The largest piece given to a transport that takes one at a time: HTTP/2's default frame size.
 const MERGED: usize = 16 * 1024;
 
 #[derive(Debug)]
 pub(crate) enum Io {
-    Tcp(TcpStream),
+    Tcp(Tcp),
     /// HTTP/2, TLS, or a stream of the server's own.
     Hyper(TokioIo<Upgraded>),
 }
@@ -35,22 +33,13 @@ impl Io {
     pub(crate) fn new(upgraded: Upgraded) -> (Self, Bytes) {
         // hyper's own connections have the stream as it is, those of hyper-util's auto server one that rewinds.
         let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => return (Self::tcp(parts.io), parts.read_buf),
+            Ok(parts) => return (Self::Tcp(Tcp::new(parts.io.into_inner())), parts.read_buf),
             Err(upgraded) => upgraded,
         };
         match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => (Self::tcp(parts.io), parts.read_buf),
+            Ok(parts) => (Self::Tcp(Tcp::new(parts.io.into_inner())), parts.read_buf),
             Err(upgraded) => (Self::Hyper(TokioIo::new(upgraded)), Bytes::new()),
         }
-    }
-
-    fn tcp(io: TokioIo<TcpStream>) -> Self {
-        let stream = io.into_inner();
-        // Both only save time; a socket works without.
-        let _ = stream.set_nodelay(true);
-        #[cfg(any(target_os = "android", target_os = "linux"))]
-        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(NOTSENT_LOWAT);
-        Self::Tcp(stream)
     }
 }
 
@@ -66,24 +55,7 @@ impl Io {
         buffer: &mut [u8],
     ) -> io::Result<Read> {
         match self {
-            Self::Tcp(stream) => {
-                let len = buffer.len();
-                loop {
-                    let read = try_read(stream, len, || (&*SockRef::from(&*stream)).read(buffer))?;
-                    let bytes = read.unwrap_or(0);
-                    let is_short = 0 < bytes && bytes < len;
-                    if read.is_some() && !is_short {
-                        return Ok(Read {
-                            bytes,
-                            blocked: false,
-                        });
-                    }
-                    let blocked = stream.poll_read_ready(cx)?.is_pending();
-                    if is_short || blocked {
-                        return Ok(Read { bytes, blocked });
-                    }
-                }
-            }
+            Self::Tcp(tcp) => tcp.read_front(cx, buffer),
             Self::Hyper(stream) => {
                 let mut buffer = ReadBuf::new(buffer);
                 let read = Pin::new(stream).poll_read(cx, &mut buffer);
@@ -95,7 +67,7 @@ impl Io {
     #[inline]
     pub(crate) fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => write_tcp(stream, cx, || stream.try_write(bytes)),
+            Self::Tcp(tcp) => tcp.write(cx, bytes),
             Self::Hyper(stream) => write_hyper(stream, cx, bytes),
         }
     }
@@ -107,7 +79,7 @@ impl Io {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => write_tcp(stream, cx, || stream.try_write_vectored(slices)),
+            Self::Tcp(tcp) => tcp.write_vectored(cx, slices),
             Self::Hyper(_) => outside_budget(cx, |cx| {
                 Pin::new(&mut *self).poll_write_vectored(cx, slices)
             }),
@@ -120,6 +92,14 @@ impl Io {
         match self {
             Self::Tcp(_) => Poll::Ready(Ok(())),
             Self::Hyper(stream) => flush_hyper(stream, cx),
+        }
+    }
+
+    /// Whether some of what was written has left, though the transport takes no more yet.
+    pub(crate) fn take_progress(&mut self) -> bool {
+        match self {
+            Self::Tcp(tcp) => tcp.take_progress(),
+            Self::Hyper(_) => false,
         }
     }
 
@@ -171,48 +151,6 @@ impl Read {
     }
 }
 
-/// Calls the kernel, unless it has nothing to read, for up to `len` bytes; how many that were.
-///
-/// Asking first to be woken, as `poll_read` does, is most of its work. As there, fewer bytes than `len` show that the
-/// kernel has no more: it is not called once more to say so.
-#[inline(always)]
-fn try_read(
-    stream: &TcpStream,
-    len: usize,
-    read: impl FnOnce() -> io::Result<usize>,
-) -> io::Result<Option<usize>> {
-    let mut bytes = None;
-    let called = stream.try_io(Interest::READABLE, || {
-        let filled = read()?;
-        bytes = Some(filled);
-        if 0 < filled && filled < len {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        Ok(())
-    });
-    match (bytes, called) {
-        (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-        _ => Ok(bytes),
-    }
-}
-
-/// As with reading, the kernel is asked first. A short write is followed by another, which finds out whether there is room.
-#[inline]
-fn write_tcp(
-    stream: &TcpStream,
-    cx: &mut Context<'_>,
-    mut write: impl FnMut() -> io::Result<usize>,
-) -> Poll<io::Result<usize>> {
-    loop {
-        match write() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                ready!(stream.poll_write_ready(cx))?;
-            }
-            written => return Poll::Ready(written),
-        }
-    }
-}
-
 /// Polls `f` outside of the task's cooperative budget.
 pub(crate) fn outside_budget<R>(
     cx: &mut Context<'_>,
@@ -229,7 +167,7 @@ impl AsyncRead for Io {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tcp(tcp) => Pin::new(tcp.stream()).poll_read(cx, buffer),
             Self::Hyper(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
@@ -242,7 +180,7 @@ impl AsyncWrite for Io {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tcp(tcp) => Pin::new(tcp.stream()).poll_write(cx, bytes),
             Self::Hyper(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
@@ -253,7 +191,7 @@ impl AsyncWrite for Io {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tcp(tcp) => Pin::new(tcp.stream()).poll_write_vectored(cx, slices),
             Self::Hyper(stream) if stream.is_write_vectored() => {
                 Pin::new(stream).poll_write_vectored(cx, slices)
             }
@@ -267,14 +205,14 @@ impl AsyncWrite for Io {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tcp(tcp) => Pin::new(tcp.stream()).poll_flush(cx),
             Self::Hyper(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tcp(tcp) => Pin::new(tcp.stream()).poll_shutdown(cx),
             Self::Hyper(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

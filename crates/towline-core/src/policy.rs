@@ -74,9 +74,12 @@ pub enum Event {
         /// How many went; none, with [`SocketState::blocked`] at 0, when it is only a flush that came through.
         written: usize,
     },
-    /// Bytes are queued that the transport does not take now. The next [`Transferred`](Self::Transferred) tells of
-    /// progress.
+    /// Bytes are queued that the transport does not take now. The next [`Transferred`](Self::Transferred) or
+    /// [`WriteProgress`](Self::WriteProgress) tells of progress.
     WriteBlocked,
+    /// The transport takes no byte more yet, but the peer takes what it has: of a long message that was written in one
+    /// piece, and that what is queued stands behind.
+    WriteProgress,
     /// A message came. Only for a policy that [watches messages](SocketPolicy::watches_messages).
     MessageReceived {
         /// Text or binary.

@@ -115,9 +115,16 @@ impl Machine {
                 self.wait(now);
             }
         }
-        if self.blocked.is_some() && (written > 0 || state.blocked == 0) {
+        if written > 0 || state.blocked == 0 {
+            self.progress(now, state);
+        }
+    }
+
+    /// The peer takes what was written.
+    fn progress(&mut self, now: Moment, state: &SocketState) {
+        if self.blocked.is_some() {
             self.blocked = (state.blocked > 0).then_some(now);
-            // A peer that takes what is queued is alive, and may have much to read before the ping.
+            // Whoever does that is alive, and may have much to read before the ping.
             if self.probe == Probe::Sent {
                 self.silent = now;
             }
@@ -277,6 +284,7 @@ impl SocketPolicy for Machine {
                 self.transferred(now, received, written, state);
             }
             Event::WriteBlocked => self.blocked = Some(now),
+            Event::WriteProgress => self.progress(now, state),
             Event::PingSent { .. } if self.probe == Probe::Queued => {
                 self.probe = Probe::Sent;
                 self.silent = now;

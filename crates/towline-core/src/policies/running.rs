@@ -102,7 +102,15 @@ impl Running {
     }
 
     /// Bytes that they are to be told of.
-    pub(crate) fn transferred(&mut self, Transferred { received, written }: Transferred) {
+    pub(crate) fn transferred(&mut self, transferred: Transferred) {
+        let Transferred {
+            received,
+            written,
+            progress,
+        } = transferred;
+        if progress {
+            self.log().push(Event::WriteProgress);
+        }
         if received + written > 0 {
             let activity = self.activity();
             activity.received += received;
@@ -359,8 +367,10 @@ mod tests {
     use crate::shared::Signals;
 
     fn written(written: usize) -> Transferred {
-        let received = 0;
-        Transferred { received, written }
+        Transferred {
+            written,
+            ..Transferred::default()
+        }
     }
 
     struct Later(Instant);

@@ -374,6 +374,11 @@ fn a_peer_that_takes_nothing_is_given_up() {
         written: 0,
     });
     assert_eq!(rig.due(), None);
+    // And what was written before, and the peer takes now.
+    rig.at(secs(85)).blocked(1);
+    rig.at(secs(90)).event(Event::WriteProgress);
+    assert_eq!(rig.due(), Some(secs(120)));
+    rig.written(0);
     rig.at(secs(100)).blocked(1);
     assert_eq!(rig.fire(), Action::Abort("write timeout"));
     assert_eq!(rig.elapsed(), secs(130));

@@ -1,8 +1,11 @@
 //! A peer that reads slowly is alive: its pings stand in line behind what is queued.
 
+use std::future::pending;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use http::HeaderMap;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep, timeout};
 use towline::keepalive::KeepAlive;
 use towline::{CloseCode, ClosedBy, SendError, WebSocket};
@@ -70,15 +73,19 @@ async fn flood(mut socket: WebSocket) -> Result<(), SendError> {
     }
 }
 
-/// Twenty times as fast as by default, and so is the reader. What the kernel holds it reads in longer than the timeout.
-#[tokio::test]
-async fn over_tcp_until_it_reads_no_more() {
-    let keep_alive = KeepAlive::new()
+/// Twenty times as fast as by default, and so are the readers.
+fn fast() -> KeepAlive {
+    KeepAlive::new()
         .interval(Duration::from_millis(1500))
         .timeout(secs(1))
-        .write_timeout(Duration::from_millis(1500));
+        .write_timeout(Duration::from_millis(1500))
+}
+
+/// What the kernel holds it reads in longer than the timeout.
+#[tokio::test]
+async fn over_tcp_until_it_reads_no_more() {
     let (app, mut ends) = endpoint(flood);
-    let mut connection = Connection::open_tcp(stack(keep_alive, app)).await;
+    let mut connection = Connection::open_tcp(stack(fast(), app), true).await;
     let mut client = connection.socket().await;
 
     let start = Instant::now();
@@ -92,4 +99,49 @@ async fn over_tcp_until_it_reads_no_more() {
 
     let closed = timeout(secs(60), ends.next()).await.unwrap();
     assert_eq!(closed.by(), ClosedBy::Policy, "{closed}");
+}
+
+/// The kernel has all of it, takes nothing more meanwhile, and that lasts longer than the write timeout.
+#[tokio::test]
+async fn over_tcp_before_the_ping_behind_a_long_message() {
+    let keep_alive = fast().timeout(secs(5)).write_timeout(secs(2));
+    let (app, mut ends) = endpoint(async |mut socket: WebSocket| {
+        socket.send(vec![0; MIB]).await.unwrap();
+        pending::<()>().await;
+    });
+    let mut connection = Connection::open_tcp(stack(keep_alive, app), false).await;
+    let mut io = connection.offering(HeaderMap::new()).await;
+    let mut read = 0;
+    while read <= MIB_FRAME {
+        read += some(&mut io).await;
+        ends.assert_none();
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert!(read < MIB_FRAME + 125, "only a ping is behind it: {read}");
+}
+
+/// The same, in longer than the close timeout.
+#[tokio::test]
+async fn over_tcp_before_the_close_behind_a_long_message() {
+    let close = 4;
+    let (app, _ends) =
+        endpoint(async |mut socket: WebSocket| socket.send(vec![0; MIB]).await.unwrap());
+    let mut connection = Connection::open_tcp(stack(fast(), app), false).await;
+    let mut io = connection.offering(HeaderMap::new()).await;
+    let mut read = 0;
+    while read < MIB_FRAME + close {
+        read += some(&mut io).await;
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(read, MIB_FRAME + close);
+}
+
+/// A message of a mebibyte, in one frame.
+const MIB_FRAME: usize = 10 + MIB;
+
+/// Reads a little; how much that was.
+async fn some(io: &mut (impl AsyncRead + Unpin)) -> usize {
+    let read = io.read(&mut [0; 8 * 1024]).await.unwrap();
+    assert_ne!(read, 0, "the socket has ended");
+    read
 }

@@ -179,17 +179,19 @@ impl Connection {
         Self::over(version, client).await
     }
 
-    /// One over TCP, in real time. The kernel holds little of what is on the way, as on a slow line.
-    pub(crate) async fn open_tcp(app: App) -> Self {
-        const BUFFER: u32 = 64 * 1024;
-
+    /// One over TCP, in real time, to a client that has little room for what it does not read. If `is_slow`, the kernel
+    /// holds little of what is on the way as well, as on a slow line.
+    pub(crate) async fn open_tcp(app: App, is_slow: bool) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
-        // Those that are accepted inherit it.
-        socket.set_send_buffer_size(BUFFER).unwrap();
+        if is_slow {
+            // Those that are accepted inherit it.
+            socket.set_send_buffer_size(64 * 1024).unwrap();
+        }
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(1).unwrap();
         let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(2 * BUFFER).unwrap();
+        let room = if is_slow { 128 * 1024 } else { 16 * 1024 };
+        socket.set_recv_buffer_size(room).unwrap();
         let connect = socket.connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::try_join!(connect, listener.accept()).unwrap();
         serve(accepted.0, app);
