@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use towline_protocol::{CloseCode, CloseFrame, InvalidClose};
 
 use crate::closed::Closed;
-use crate::shared::Shared;
+use crate::shared::{List, Shared, Waiter};
 
 /// Ends a WebSocket from outside of its endpoint: a token was revoked, an operator wants it gone.
 ///
@@ -72,20 +72,26 @@ impl Control {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct WaitClosed {
-    pub(crate) shared: Arc<Shared>,
+    waiter: Waiter<Arc<Shared>>,
 }
 
 impl WaitClosed {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        let waiter = Waiter::new(shared, List::Closed);
+        Self { waiter }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        self.waiter.shared()
     }
 }
 
 impl Future for WaitClosed {
     type Output = Closed;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
-        self.shared.poll_closed(cx)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
+        self.waiter
+            .poll(|shared, waits| shared.poll_closed(waits, cx))
     }
 }
 
@@ -93,19 +99,21 @@ impl Future for WaitClosed {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct WaitDraining {
-    shared: Arc<Shared>,
+    waiter: Waiter<Arc<Shared>>,
 }
 
 impl WaitDraining {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        let waiter = Waiter::new(shared, List::Closed);
+        Self { waiter }
     }
 }
 
 impl Future for WaitDraining {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.shared.poll_draining(cx)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.waiter
+            .poll(|shared, waits| shared.poll_draining(waits, cx))
     }
 }

@@ -12,7 +12,7 @@ use towline_protocol::Message;
 use crate::closed::RoundTrip;
 use crate::control::{Control, WaitDraining};
 use crate::error::{PingError, SendError, TrySendError};
-use crate::shared::Shared;
+use crate::shared::{List, Shared, Waiter};
 
 /// How long nothing may be read before a ping without a pong says so.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -102,7 +102,8 @@ impl Sender {
     ///
     /// It may be dropped and called again.
     pub fn flush(&self) -> impl Future<Output = Result<(), SendError>> + Send + '_ {
-        poll_fn(|cx| self.shared.poll_flushed(cx))
+        let mut waiter = Waiter::new(&*self.shared, List::Send);
+        poll_fn(move |cx| waiter.poll(|shared, waits| shared.poll_flushed(waits, cx)))
     }
 
     /// Pings the peer and resolves to the round-trip time, counted from the ping's place in the queue.
@@ -120,7 +121,8 @@ impl Sender {
     /// The ping goes out once the future was polled; dropped, it only does not tell.
     pub async fn ping(&self) -> Result<Duration, PingError> {
         let turn = self.shared.ask_ping()?;
-        let pong = poll_fn(|cx| self.shared.poll_pong(turn, cx));
+        let mut waiter = Waiter::new(&*self.shared, List::Send);
+        let pong = poll_fn(|cx| waiter.poll(|shared, waits| shared.poll_pong(turn, waits, cx)));
         let stopped = async {
             loop {
                 sleep(PING_TIMEOUT).await;

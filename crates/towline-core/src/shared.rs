@@ -10,6 +10,7 @@ mod inbox;
 mod loan;
 mod pings;
 mod policy_side;
+mod waiter;
 mod wakers;
 
 mod driver_side;
@@ -36,6 +37,8 @@ use self::pings::Pings;
 #[cfg(test)]
 pub(crate) use self::policy_side::Signals;
 pub(crate) use self::policy_side::{Messages, News, SentPing};
+pub(crate) use self::waiter::Waiter;
+pub(crate) use self::wakers::List;
 use self::wakers::{Wakers, Wakes};
 use crate::closed::{Closed, ClosedBy, Negotiated, Traffic};
 #[cfg(feature = "deflate")]
@@ -254,6 +257,19 @@ impl State {
     /// Whether all that was queued is written and flushed.
     fn is_drained(&self) -> bool {
         self.queued() == 0 && !self.unflushed
+    }
+
+    /// Whether that came about; `None` while it may, and then the driver is asked.
+    fn flushed(&mut self, wakes: &mut Wakes) -> Option<Result<(), SendError>> {
+        if self.is_drained() {
+            return Some(Ok(()));
+        }
+        if self.is_closed() {
+            return Some(Err(SendError::Closed));
+        }
+        // It may have written all, and not told.
+        self.wakers.wake_driver_for_messages(wakes);
+        None
     }
 
     /// Whether what the peer still sends is of no use to anybody.

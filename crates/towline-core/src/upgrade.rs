@@ -214,7 +214,7 @@ impl WebSocketUpgrade {
         let closed = socket.closed();
         if let Err(error) = endpoint(socket).await.outcome() {
             // An error because the socket had ended, as of a `send`, is no failure of the endpoint.
-            if closed.shared.fail() {
+            if closed.shared().fail() {
                 trace::endpoint_failed(&error);
             }
         }

@@ -259,7 +259,7 @@ impl Sink<Message> for WebSocket {
     type Error = SendError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.shared().poll_send_ready(cx)
+        self.shared().poll_sink_ready(cx)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
@@ -267,12 +267,11 @@ impl Sink<Message> for WebSocket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.shared().poll_flushed(cx)
+        self.shared().poll_sink_flushed(cx)
     }
 
     /// Closes with 1000 and waits for the end of the socket.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.shared().close(DONE);
-        self.shared().poll_closed(cx).map(|_| Ok(()))
+        self.shared().poll_sink_closed(DONE, cx).map(Ok)
     }
 }

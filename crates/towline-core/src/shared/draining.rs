@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use towline_protocol::CloseFrame;
 
-use super::{Shared, wakers};
+use super::{List, Shared};
 use crate::closed::ClosedBy;
 
 impl Shared {
@@ -16,18 +16,18 @@ impl Shared {
                 return;
             }
             state.watched.signals.draining = true;
-            state.wakers.wake_closed(wakes);
+            state.wakers.wake_all(List::Closed, wakes);
             state.wakers.wake_driver(wakes);
         });
     }
 
     /// Ready when the drain has begun or the socket has ended.
-    pub(crate) fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.with(|state, _| {
+    pub(crate) fn poll_draining(&self, waits: &mut bool, cx: &mut Context<'_>) -> Poll<()> {
+        self.with(|state, wakes| {
             if state.draining || state.is_closed() {
                 return Poll::Ready(());
             }
-            wakers::register(&mut state.wakers.closed, cx);
+            state.wakers.wait(List::Closed, waits, cx, wakes);
             Poll::Pending
         })
     }

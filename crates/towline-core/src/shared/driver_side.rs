@@ -11,7 +11,7 @@ use towline_protocol::{CloseCode, CloseFrame, Opcode, Violation};
 use super::close::Received;
 use super::policy_side::SentPing;
 use super::wakers::Wakes;
-use super::{Batch, FAILED, HIGH_WATER, Phase, Room, Shared, State, pings};
+use super::{Batch, FAILED, HIGH_WATER, List, Phase, Room, Shared, State, pings};
 use crate::closed::ClosedBy;
 #[cfg(feature = "deflate")]
 use crate::deflating::Deflating;
@@ -313,7 +313,7 @@ impl Shared {
             state.writing = 0;
             state.wakers.wake_recv(wakes);
             state.wakers.wake_send(wakes);
-            state.wakers.wake_closed(wakes);
+            state.wakers.wake_all(List::Closed, wakes);
             #[cfg(feature = "deflate")]
             let queue = state.to_compress.take();
             #[cfg(not(feature = "deflate"))]
@@ -478,7 +478,7 @@ mod tests {
 
     fn flush(shared: &Shared) {
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(shared.poll_flushed(&mut cx).is_pending());
+        assert!(shared.poll_flushed(&mut false, &mut cx).is_pending());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use towline_protocol::{CloseFrame, Message};
 
-use super::{Phase, Shared, wakers};
+use super::{List, Phase, Shared};
 use crate::closed::Closed;
 use crate::error::{PingError, SendError, UpgradeFailed};
 use crate::sender::SendOptions;
@@ -50,14 +50,13 @@ impl Shared {
     }
 
     /// Ready while no more than the high-water mark is queued.
-    pub(crate) fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.with(|state, _| match state.room_to_send() {
-            Ok(true) => Poll::Ready(Ok(())),
-            Ok(false) => {
-                wakers::register(&mut state.wakers.send, cx);
-                Poll::Pending
+    pub(crate) fn poll_sink_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.with(|state, wakes| {
+            if state.room_to_send()? {
+                return Poll::Ready(Ok(()));
             }
-            Err(error) => Poll::Ready(Err(error)),
+            state.wakers.wait_in_sink(List::Send, cx, wakes);
+            Poll::Pending
         })
     }
 
@@ -85,7 +84,7 @@ impl Shared {
                 return Poll::Ready(Ok(()));
             }
             if let Some(cx) = cx {
-                wakers::register(&mut state.wakers.send, cx);
+                state.wakers.register(List::Send, cx, wakes);
             }
             Poll::Pending
         })
@@ -96,25 +95,43 @@ impl Shared {
         self.with(|state, wakes| {
             if waits {
                 state.sends_waiting += 1;
+                state.wakers.send.futures += 1;
             } else {
                 state.sends_waiting -= 1;
+                state.wakers.leave(List::Send, wakes);
                 state.wakers.wake_driver(wakes);
             }
         });
     }
 
+    /// Another future waits no longer.
+    #[cold]
+    pub(super) fn leave(&self, list: List) {
+        self.with(|state, wakes| state.wakers.leave(list, wakes));
+    }
+
     /// Ready when all that was queued is written and flushed.
-    pub(crate) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+    pub(crate) fn poll_flushed(
+        &self,
+        waits: &mut bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), SendError>> {
         self.with(|state, wakes| {
-            if state.is_drained() {
-                return Poll::Ready(Ok(()));
+            if let Some(flushed) = state.flushed(wakes) {
+                return Poll::Ready(flushed);
             }
-            if state.is_closed() {
-                return Poll::Ready(Err(SendError::Closed));
+            state.wakers.wait(List::Send, waits, cx, wakes);
+            Poll::Pending
+        })
+    }
+
+    /// As [`poll_flushed`](Self::poll_flushed).
+    pub(crate) fn poll_sink_flushed(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.with(|state, wakes| {
+            if let Some(flushed) = state.flushed(wakes) {
+                return Poll::Ready(flushed);
             }
-            wakers::register(&mut state.wakers.send, cx);
-            // It may have written all, and not told.
-            state.wakers.wake_driver_for_messages(wakes);
+            state.wakers.wait_in_sink(List::Send, cx, wakes);
             Poll::Pending
         })
     }
@@ -135,16 +152,17 @@ impl Shared {
     pub(crate) fn poll_pong(
         &self,
         turn: u64,
+        waits: &mut bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Duration, PingError>> {
-        self.with(|state, _| {
+        self.with(|state, wakes| {
             if let Some(round_trip) = state.pings.answered(turn) {
                 return Poll::Ready(Ok(round_trip));
             }
             if state.is_closed() || state.close.received.is_some() {
                 return Poll::Ready(Err(PingError::Closed));
             }
-            wakers::register(&mut state.wakers.send, cx);
+            state.wakers.wait(List::Send, waits, cx, wakes);
             Poll::Pending
         })
     }
@@ -182,15 +200,27 @@ impl Shared {
         });
     }
 
-    pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Closed> {
-        self.with(|state, _| match &state.phase {
+    pub(crate) fn poll_closed(&self, waits: &mut bool, cx: &mut Context<'_>) -> Poll<Closed> {
+        self.with(|state, wakes| match &state.phase {
             Phase::Closed(closed) => Poll::Ready(closed.clone()),
             // Nobody was given a handle to a socket whose upgrade failed.
             Phase::Upgrading | Phase::Failed(_) => Poll::Pending,
             Phase::Open { .. } => {
-                wakers::register(&mut state.wakers.closed, cx);
+                state.wakers.wait(List::Closed, waits, cx, wakes);
                 Poll::Pending
             }
+        })
+    }
+
+    /// Asks for a Close, and is ready at the end of the socket.
+    pub(crate) fn poll_sink_closed(&self, frame: CloseFrame, cx: &mut Context<'_>) -> Poll<()> {
+        self.with(|state, wakes| {
+            if state.is_closed() {
+                return Poll::Ready(());
+            }
+            state.request_close(frame, false, wakes);
+            state.wakers.wait_in_sink(List::Closed, cx, wakes);
+            Poll::Pending
         })
     }
 }

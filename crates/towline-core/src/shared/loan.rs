@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use hyper::upgrade::Upgraded;
 
-use super::Shared;
+use super::{List, Shared};
 use crate::io::Io;
 
 /// Where the connection is.
@@ -84,10 +84,7 @@ impl Shared {
                     wakes.register(&mut state.wakers.recv, cx);
                 }
                 Direction::Write => {
-                    // As of any IO, the last task that asked is the one that waits.
-                    let mut writer = state.wakers.send.pop();
-                    wakes.register(&mut writer, cx);
-                    state.wakers.send.extend(writer);
+                    state.wakers.wait_in_sink(List::Send, cx, wakes);
                 }
             }
             Poll::Pending

@@ -8,9 +8,8 @@ use std::thread::{self, ThreadId};
 pub(super) struct Wakers {
     pub(super) driver: Option<Waker>,
     pub(super) recv: Option<Waker>,
-    /// Of `send`, `flush` and `ping`, in any number of tasks.
-    pub(super) send: Vec<Waker>,
-    pub(super) closed: Vec<Waker>,
+    pub(super) send: Waiting,
+    closed: Waiting,
     /// The driver is in `poll` and will look at the state again, so nobody needs to wake it.
     pub(super) running: bool,
     /// Where, while there is attention.
@@ -23,6 +22,40 @@ pub(super) struct Wakers {
     pub(super) attention: bool,
     /// Something changed for an endpoint in the driver's own task since that was last polled.
     pub(super) endpoint_ready: bool,
+}
+
+/// What futures wait for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum List {
+    /// Those of `send`, `flush` and `ping`, and the `Sink`.
+    Send,
+    /// Those of `closed` and `draining`.
+    Closed,
+}
+
+/// Futures that wait for the same, in any number of tasks. One that is dropped leaves its waker behind: it may be that of
+/// others. So there may be more wakers than futures, but not many more.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    wakers: Vec<Waker>,
+    pub(super) futures: usize,
+    /// The `Sink`, of which a socket has one, has waited: it counts as one of them from then on.
+    sink: bool,
+}
+
+/// How many more, and how many of the newest are looked through for one's own.
+const SLACK: usize = 16;
+
+impl Waiting {
+    /// Whether nobody is to be woken.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.wakers.is_empty()
+    }
+
+    fn is_bloated(&self) -> bool {
+        self.wakers.len() > 2 * self.futures + SLACK
+    }
 }
 
 /// Wakers to call, and others to drop, when the lock is released: either may run code that takes it again.
@@ -101,26 +134,78 @@ impl Wakers {
         }
     }
 
+    /// A future waits, as it may have done before; from the first time on it is one of them until it
+    /// [leaves](Self::leave).
+    pub(super) fn wait(
+        &mut self,
+        list: List,
+        waits: &mut bool,
+        cx: &mut Context<'_>,
+        wakes: &mut Wakes,
+    ) {
+        self.list(list).futures += usize::from(!mem::replace(waits, true));
+        self.register(list, cx, wakes);
+    }
+
+    /// Adds the waker of one of them, who may be woken for want of room in the list.
+    #[cold]
+    pub(super) fn register(&mut self, list: List, cx: &mut Context<'_>, wakes: &mut Wakes) {
+        let waiting = self.list(list);
+        let mut newest = waiting.wakers.iter().rev().take(SLACK);
+        if !newest.any(|waker| waker.will_wake(cx.waker())) {
+            waiting.wakers.push(cx.waker().clone());
+            self.trim(list, wakes);
+        }
+    }
+
+    pub(super) fn wait_in_sink(&mut self, list: List, cx: &mut Context<'_>, wakes: &mut Wakes) {
+        let waiting = self.list(list);
+        waiting.futures += usize::from(!mem::replace(&mut waiting.sink, true));
+        self.register(list, cx, wakes);
+    }
+
+    pub(super) fn leave(&mut self, list: List, wakes: &mut Wakes) {
+        let waiting = self.list(list);
+        waiting.futures -= 1;
+        if waiting.futures == 0 {
+            let gone = mem::take(&mut waiting.wakers);
+            if !gone.is_empty() {
+                wakes.lists().replaced.extend(gone);
+            }
+        }
+        self.trim(list, wakes);
+    }
+
+    /// Wakes all when there are too many: those that still wait say so again.
+    fn trim(&mut self, list: List, wakes: &mut Wakes) {
+        if self.list(list).is_bloated() {
+            self.wake_all(list, wakes);
+        }
+    }
+
+    fn list(&mut self, list: List) -> &mut Waiting {
+        match list {
+            List::Send => &mut self.send,
+            List::Closed => &mut self.closed,
+        }
+    }
+
     #[inline]
     pub(super) fn wake_send(&mut self, wakes: &mut Wakes) {
         if !self.send.is_empty() {
-            self.wake_all_send(wakes);
+            self.wake_all(List::Send, wakes);
         }
     }
 
     #[cold]
-    fn wake_all_send(&mut self, wakes: &mut Wakes) {
-        for waker in mem::take(&mut self.send) {
-            if let Some(own) = self.wake_endpoint(waker, wakes) {
-                wakes.lists().replaced.push(own);
-            }
-        }
-    }
-
-    pub(super) fn wake_closed(&mut self, wakes: &mut Wakes) {
-        for waker in mem::take(&mut self.closed) {
-            if let Some(own) = self.wake_endpoint(waker, wakes) {
-                wakes.lists().replaced.push(own);
+    pub(super) fn wake_all(&mut self, list: List, wakes: &mut Wakes) {
+        for waker in mem::take(&mut self.list(list).wakers) {
+            if self.saves_wake_of(&waker) {
+                // The running driver polls that endpoint anyway.
+                self.endpoint_ready = true;
+                wakes.lists().replaced.push(waker);
+            } else {
+                wakes.lists().wake.push(waker);
             }
         }
     }
@@ -128,16 +213,6 @@ impl Wakers {
     fn saves_wake_of(&self, waker: &Waker) -> bool {
         let driver = self.driver.as_ref();
         self.running && driver.is_some_and(|driver| driver.will_wake(waker))
-    }
-
-    /// Saves the wake of an endpoint that the running driver polls anyway, and gives its waker back.
-    fn wake_endpoint(&mut self, waker: Waker, wakes: &mut Wakes) -> Option<Waker> {
-        if self.saves_wake_of(&waker) {
-            self.endpoint_ready = true;
-            return Some(waker);
-        }
-        wakes.lists().wake.push(waker);
-        None
     }
 }
 
@@ -153,9 +228,59 @@ impl Wakes {
     }
 }
 
-/// Adds a waker to those of several tasks.
-pub(super) fn register(waiting: &mut Vec<Waker>, cx: &mut Context<'_>) {
-    if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-        waiting.push(cx.waker().clone());
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    struct Task;
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    fn wait(wakers: &mut Wakers, task: &Arc<Task>) -> Wakes {
+        let waker = Waker::from(Arc::clone(task));
+        let mut cx = Context::from_waker(&waker);
+        let mut wakes = Wakes::default();
+        wakers.wait(List::Closed, &mut false, &mut cx, &mut wakes);
+        wakes
+    }
+
+    #[test]
+    fn a_task_is_woken_once() {
+        let mut wakers = Wakers::default();
+        let tasks = [(); 3].map(|()| Arc::new(Task));
+        for task in tasks.iter().chain(&tasks) {
+            wait(&mut wakers, task);
+        }
+        assert_eq!(wakers.closed.futures, 6);
+        let mut wakes = Wakes::default();
+        wakers.wake_all(List::Closed, &mut wakes);
+        assert_eq!(wakes.lists().wake.len(), 3);
+        assert!(wakers.closed.is_empty());
+    }
+
+    #[test]
+    fn those_that_are_gone_do_not_pile_up() {
+        let mut wakers = Wakers::default();
+        let stays = Arc::new(Task);
+        wait(&mut wakers, &stays);
+        let mut woken = 0;
+        for _ in 0..1000 {
+            let gone = Arc::new(Task);
+            let mut wakes = wait(&mut wakers, &gone);
+            wakers.leave(List::Closed, &mut wakes);
+            woken += wakes.0.map_or(0, |lists| lists.wake.len());
+            assert!(wakers.closed.wakers.len() <= 2 + SLACK);
+        }
+        // Whoever stays is woken now and then, to wait again.
+        assert!((900..1000).contains(&woken), "{woken}");
+
+        let mut wakes = Wakes::default();
+        wakers.leave(List::Closed, &mut wakes);
+        assert!(wakers.closed.is_empty() && wakers.closed.futures == 0);
     }
 }
