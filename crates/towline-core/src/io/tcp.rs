@@ -13,8 +13,8 @@ use super::{Read, outside_budget};
 /// How much the kernel takes that it has not sent: more only delays a ping behind it.
 const LOW: u32 = 64 * 1024;
 
-/// How much of a long frame, which a ping could not overtake anyway once it has begun. The kernel ends a write at its
-/// limit though there is room again at once, and takes such a frame in two or three writes instead of one.
+/// How much of a long frame. The kernel ends a write at its limit though there is room again at once, and takes such a
+/// frame in two or three writes instead of one. A ping could not overtake a frame that has begun.
 const HIGH: u32 = if cfg!(any(target_os = "android", target_os = "linux")) {
     1024 * 1024
 } else {
@@ -30,18 +30,20 @@ const STEP: u32 = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Tcp {
     stream: TcpStream,
+    /// Its `TCP_NOTSENT_LOWAT`.
+    lowat: u32,
     unsent: Unsent,
     /// It was seen to hold less than before, though it takes no more yet.
     progress: bool,
 }
 
-/// How much the kernel holds unsent, and with that its `TCP_NOTSENT_LOWAT`.
+/// How much the kernel holds unsent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unsent {
-    /// At most [`LOW`], or the kernel is asked to say when.
+    /// At most [`LOW`].
     Low,
-    /// Something long was written: at most [`HIGH`], and at most so much.
-    High { at_most: u32 },
+    /// Something long was written: at most `limit`, and at most so much.
+    High { limit: u32, at_most: u32 },
     /// Then it took no more, and is asked to say when there is less than this.
     Falling { below: u32 },
 }
@@ -50,13 +52,13 @@ impl Tcp {
     pub(super) fn new(stream: TcpStream) -> Self {
         // It only saves time; a socket works without.
         let _ = stream.set_nodelay(true);
-        let tcp = Self {
+        set_lowat(&stream, LOW);
+        Self {
             stream,
+            lowat: LOW,
             unsent: Unsent::Low,
             progress: false,
-        };
-        set_lowat(&tcp.stream, LOW);
-        tcp
+        }
     }
 
     pub(super) fn stream(&mut self) -> &mut TcpStream {
@@ -96,7 +98,7 @@ impl Tcp {
         if self.unsent == Unsent::Low {
             return write(&self.stream, cx, |stream| stream.try_write(bytes));
         }
-        self.write_within(LOW, cx, &[IoSlice::new(bytes)])
+        self.write_record(false, cx, &[IoSlice::new(bytes)])
     }
 
     pub(super) fn write_vectored(
@@ -106,45 +108,57 @@ impl Tcp {
     ) -> Poll<io::Result<usize>> {
         // What is behind it waits until little is unsent.
         if let Some(long) = slices.iter().rposition(|slice| slice.len() > LONG) {
-            return self.write_within(HIGH, cx, &slices[..=long]);
+            return self.write_record(true, cx, &slices[..=long]);
         }
         if self.unsent == Unsent::Low {
             return write(&self.stream, cx, |stream| stream.try_write_vectored(slices));
         }
-        self.write_within(LOW, cx, slices)
+        self.write_record(false, cx, slices)
     }
 
-    /// Writes as long as the kernel holds less than `limit`: something long, or what comes behind that.
+    /// Writes something long, or what comes behind that.
     #[inline(never)]
-    fn write_within(
+    fn write_record(
         &mut self,
-        limit: u32,
+        is_long: bool,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(outside_budget(cx, |cx| self.stream.poll_write_ready(cx)))?;
-            let is_falling = matches!(self.unsent, Unsent::Falling { .. });
-            let limit = if is_falling { LOW } else { limit };
-            if limit != self.unsent.lowat() {
-                set_lowat(&self.stream, limit);
-            }
+            let limit = match self.unsent {
+                Unsent::Low if is_long => high(&self.stream),
+                Unsent::High { limit, .. } if is_long => limit,
+                _ => LOW,
+            };
+            self.set_lowat(limit);
             match write_record(&self.stream, slices) {
                 Ok(written) => {
                     self.unsent = self.unsent.after(written, limit);
+                    self.progress = false;
                     return Poll::Ready(Ok(written));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // That it holds less is why it was asked again.
-                    self.progress |= is_falling;
-                    self.unsent = self.unsent.blocked();
-                    set_lowat(&self.stream, self.unsent.lowat());
+                    let before = self.unsent;
+                    self.unsent = before.blocked();
+                    // That there is less is why it was asked again.
+                    self.progress |=
+                        matches!(before, Unsent::Falling { .. }) && before != self.unsent;
+                    self.set_lowat(self.unsent.lowat());
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
 
+    /// Sets the kernel's limit if it is another one: that alone may wake the task.
+    fn set_lowat(&mut self, bytes: u32) {
+        if mem::replace(&mut self.lowat, bytes) != bytes {
+            set_lowat(&self.stream, bytes);
+        }
+    }
+
+    /// Whether there is less unsent than before, though the kernel takes no more yet.
     pub(super) fn take_progress(&mut self) -> bool {
         mem::take(&mut self.progress)
     }
@@ -158,23 +172,19 @@ impl Unsent {
         }
         let written = u32::try_from(written).unwrap_or(limit);
         let at_most = limit.min(self.at_most().saturating_add(written));
-        Self::High { at_most }
+        Self::High { limit, at_most }
     }
 
     /// It takes nothing, and is to tell when it holds a step less.
     fn blocked(self) -> Self {
-        let below = self.at_most().saturating_sub(STEP);
-        if below > LOW {
-            Self::Falling { below }
-        } else {
-            Self::Low
-        }
+        let below = self.at_most().saturating_sub(STEP).max(LOW);
+        Self::Falling { below }
     }
 
     fn at_most(self) -> u32 {
         match self {
             Self::Low => LOW,
-            Self::High { at_most } => at_most,
+            Self::High { at_most, .. } => at_most,
             Self::Falling { below } => below,
         }
     }
@@ -182,11 +192,18 @@ impl Unsent {
     /// The kernel's limit between two writes. It wakes a task when it holds less than half of that.
     fn lowat(self) -> u32 {
         match self {
-            Self::Low => LOW,
-            Self::High { .. } => HIGH,
+            Self::Low | Self::Falling { below: LOW } => LOW,
+            Self::High { limit, .. } => limit,
             Self::Falling { below } => 2 * below,
         }
     }
+}
+
+/// As much of the kernel's buffer as it tells of: beyond two thirds it waits for those to be free.
+fn high(stream: &TcpStream) -> u32 {
+    let buffer = SockRef::from(stream).send_buffer_size().unwrap_or(0);
+    let limit = u32::try_from(buffer / 5 * 2).unwrap_or(HIGH);
+    limit.clamp(LOW, HIGH)
 }
 
 /// Calls the kernel, unless it has nothing to read, for up to `len` bytes; how many that were.
@@ -260,13 +277,19 @@ mod tests {
     use std::future::poll_fn;
 
     use tokio::io::AsyncReadExt as _;
-    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::net::TcpSocket;
 
     use super::*;
 
     /// A stream, and a peer that has little room for what is not read.
-    async fn connected() -> (Tcp, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    async fn connected(send_buffer: Option<u32>) -> (Tcp, TcpStream) {
+        let socket = TcpSocket::new_v4().unwrap();
+        if let Some(size) = send_buffer {
+            // Those that are accepted inherit it.
+            socket.set_send_buffer_size(size).unwrap();
+        }
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
         let peer = TcpSocket::new_v4().unwrap();
         peer.set_recv_buffer_size(32 * 1024).unwrap();
         let connect = peer.connect(listener.local_addr().unwrap());
@@ -299,7 +322,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_short_never_fills_the_kernel() {
-        let (mut tcp, _peer) = connected().await;
+        let (mut tcp, _peer) = connected(None).await;
         let total = fill(&mut tcp, 10_000).await;
         assert!(total < 400_000, "{total}");
         assert_eq!((tcp.unsent, lowat(&tcp)), (Unsent::Low, LOW));
@@ -308,7 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_long_goes_in_one_piece_and_nothing_short_behind_it() {
-        let (mut tcp, mut peer) = connected().await;
+        let (mut tcp, mut peer) = connected(None).await;
         let message = 700_000;
         assert_eq!(write(&mut tcp, message).await, Poll::Ready(message));
         assert_eq!(lowat(&tcp), HIGH);
@@ -334,11 +357,67 @@ mod tests {
         let apart = steps.windows(2).map(|two| two[1] - two[0]);
         assert!(apart.max().unwrap() <= 3 * STEP as usize, "{steps:?}");
         assert!(message - read < 2 * LOW as usize, "{read}");
+        assert!(!tcp.take_progress(), "told once");
+    }
+
+    #[tokio::test]
+    async fn what_is_behind_a_long_piece_is_not_written_with_it() {
+        let (mut tcp, _peer) = connected(None).await;
+        let (long, short) = (vec![7; 270_000], [7; 10]);
+        let pieces = [&short[..], &long, &short, &long, &short].map(IoSlice::new);
+        let written = poll_fn(|cx| tcp.write_vectored(cx, &pieces)).await;
+        assert_eq!(written.unwrap(), 540_020);
+    }
+
+    /// The kernel's buffer is about as large as what is written: it wakes nobody before a third of it is free.
+    #[tokio::test]
+    async fn steps_are_told_of_however_large_the_buffer_is() {
+        for size in [150_000, 300_000, 600_000] {
+            let (mut tcp, mut peer) = connected(Some(size)).await;
+            fill(&mut tcp, 1_000_000).await;
+            let (mut read, mut steps) = (0, vec![0]);
+            let mut buffer = vec![0; 8 * 1024];
+            while write(&mut tcp, 1_000_000).await.is_pending() {
+                if tcp.take_progress() {
+                    steps.push(read);
+                }
+                read += peer.read(&mut buffer).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            steps.push(read);
+            let apart = steps.windows(2).map(|two| two[1] - two[0]);
+            assert!(
+                apart.max().unwrap() <= 3 * STEP as usize,
+                "{size}: {steps:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refused_write_changes_no_limit_for_nothing() {
+        let blocked = Unsent::Low.blocked();
+        assert_eq!(
+            (blocked, blocked.lowat()),
+            (Unsent::Falling { below: LOW }, LOW)
+        );
+        assert_eq!(blocked.blocked(), blocked);
+        assert_eq!(blocked.after(1, LOW), Unsent::Low);
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_an_error() {
+        let (mut tcp, peer) = connected(None).await;
+        fill(&mut tcp, 1_000_000).await;
+        // With unread bytes that is a reset.
+        drop(peer);
+        let bytes = vec![7; 1_000_000];
+        let written = poll_fn(|cx| tcp.write_vectored(cx, &[IoSlice::new(&bytes)])).await;
+        assert!(written.is_err());
     }
 
     #[tokio::test]
     async fn a_peer_that_reads_gets_all_that_is_long() {
-        let (mut tcp, mut peer) = connected().await;
+        let (mut tcp, mut peer) = connected(None).await;
         let total = 20_000_000;
         let read = tokio::spawn(async move {
             let mut buffer = vec![0; 8 * 1024];
