@@ -3,9 +3,9 @@
 use std::{
     collections::HashMap,
     ffi::OsString,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Lines, Write},
     path::Path,
-    process::{Command, Stdio},
+    process::{ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use super::scenario::Peer;
@@ -93,11 +93,8 @@ impl Server {
 
     /// Runs a client with these arguments to its end.
     pub(super) fn load(&self, arguments: &[String]) -> Result<Report> {
-        let output = pinned(CLIENT_PROCESSOR)
-            .arg(release_binary("bench-client")?)
-            .args(["--server", &self.address])
-            .args(["--pid", &self.process.0.id().to_string()])
-            .args(arguments)
+        let output = self
+            .client(arguments)?
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()
@@ -110,6 +107,40 @@ impl Server {
         }
     }
 
+    /// Starts a client with these arguments, which takes turns with others, and waits until it has warmed up.
+    pub(super) fn take_turns(&self, arguments: &[String]) -> Result<Client> {
+        let mut process = self
+            .client(arguments)?
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map(Ended)
+            .map_err(|error| format!("cannot start the client: {error}"))?;
+        let (stdin, stdout) = (process.0.stdin.take(), process.0.stdout.take());
+        match (stdin, stdout) {
+            (Some(stdin), Some(stdout)) => {
+                let mut client = Client {
+                    stdin,
+                    stdout: BufReader::new(stdout).lines(),
+                    _process: process,
+                };
+                client.report()?;
+                Ok(client)
+            }
+            _ => Err("the client has no pipes".to_owned()),
+        }
+    }
+
+    fn client(&self, arguments: &[String]) -> Result<Command> {
+        let mut command = pinned(CLIENT_PROCESSOR);
+        command
+            .arg(release_binary("bench-client")?)
+            .args(["--server", &self.address])
+            .args(["--pid", &self.process.0.id().to_string()])
+            .args(arguments);
+        Ok(command)
+    }
+
     /// Asks the server to end, which lets callgrind write its file, and waits for it.
     pub(super) fn finish(mut self) -> Result {
         let pid = self.process.0.id().to_string();
@@ -120,6 +151,30 @@ impl Server {
         let ended = self.process.0.wait();
         ended.map_err(|error| format!("cannot wait for the server: {error}"))?;
         Ok(())
+    }
+}
+
+/// A client that takes turns; it ends with the value.
+#[derive(Debug)]
+pub(super) struct Client {
+    stdin: ChildStdin,
+    stdout: Lines<BufReader<ChildStdout>>,
+    _process: Ended,
+}
+
+impl Client {
+    /// Has it take one turn, and returns what it reports of all its turns so far.
+    pub(super) fn turn(&mut self) -> Result<Report> {
+        let asked = self.stdin.write_all(b"\n");
+        asked.map_err(|error| format!("cannot ask the client: {error}"))?;
+        self.report()
+    }
+
+    fn report(&mut self) -> Result<Report> {
+        match self.stdout.next() {
+            Some(Ok(line)) => Ok(report(&line)),
+            _ => Err("the client ended without a report".to_owned()),
+        }
     }
 }
 

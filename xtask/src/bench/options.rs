@@ -16,7 +16,7 @@ pub(super) struct Options {
     /// Measure what keep-alive costs idle sockets instead.
     pub(super) pings: bool,
     pub(super) rounds: usize,
-    /// How long one measurement of messages takes.
+    /// How long the messages of one peer take in one round.
     pub(super) seconds: f64,
     pub(super) scenarios: Vec<Scenario>,
     pub(super) peers: Vec<Peer>,
@@ -113,7 +113,7 @@ pub(super) fn usage() -> String {
          --only SCENARIO    one of {scenarios}; may be repeated\n  \
          --peer NAME        one of {peers}; may be repeated\n  \
          --rounds COUNT     how often each is measured, 5 unless told\n  \
-         --seconds SECONDS  how long each measurement of messages takes, 1 unless told\n  \
+         --seconds SECONDS  how long a peer's messages take in a round, 1 unless told\n  \
          --instructions     count user-space instructions, by callgrind\n  \
          --profile          with it, the functions and lines that have the most of them\n  \
          --compression      measure compressed messages instead, and what a context costs\n  \

@@ -1,13 +1,17 @@
 //! Time and memory: rounds in which every peer has its turn.
 
 use super::{
-    machine::{Server, figure},
+    machine::{Report, Server, figure},
     options::Options,
     scenario::{Echo, Peer, Scenario},
     table::{Table, grouped, median},
 };
 use crate::steps::Result;
 
+/// How often in a round each peer has its turn: what slows the machine for a while slows all of them alike.
+const TURNS: usize = 20;
+
+/// Of one peer in one round.
 const HANDSHAKES: usize = 4000;
 const IDLE_SOCKETS: usize = 5000;
 
@@ -39,7 +43,7 @@ pub(super) fn measure(options: &Options) -> Result<Table> {
         println!("{}", scenario.name());
         match scenario {
             Scenario::Echo(echo) => {
-                let rounds = rounds(options, |peer| messages(peer, echo, options.seconds))?;
+                let rounds = rounds(options, || messages(options, echo))?;
                 let title = echo.title();
                 add(
                     &mut table,
@@ -48,7 +52,7 @@ pub(super) fn measure(options: &Options) -> Result<Table> {
                 );
             }
             Scenario::Handshakes => {
-                let rounds = rounds(options, handshakes)?;
+                let rounds = rounds(options, || handshakes(options))?;
                 let titles = ["handshake, CPU µs", "handshakes/s"];
                 add(&mut table, titles.map(str::to_owned), &rounds);
             }
@@ -57,8 +61,8 @@ pub(super) fn measure(options: &Options) -> Result<Table> {
     }
     table.note(
         "CPU: the server's processor time a message, or for an opening and a closing handshake, in user space and \
-         kernel; in brackets its ratio to that of raw in the same round. Medians of the rounds. Connections × size × \
-         messages in flight.",
+         kernel; in brackets its ratio to that of raw in the same round. Medians of the rounds, in each of which the \
+         peers take turns at messages. Connections × size × messages in flight.",
     );
     table.note(
         "Memory: RssAnon with 5000 sockets open, a socket. `first`: more than before there were any. `fresh`: more than \
@@ -70,13 +74,13 @@ pub(super) fn measure(options: &Options) -> Result<Table> {
 /// For each peer what it did in each round.
 fn rounds(
     options: &Options,
-    measure: impl Fn(Peer) -> Result<Option<Measured>>,
+    round: impl Fn() -> Result<Vec<Option<Measured>>>,
 ) -> Result<Vec<Vec<Measured>>> {
     let mut results = vec![Vec::new(); options.peers.len()];
-    for round in 1..=options.rounds {
+    for number in 1..=options.rounds {
         let mut raw = None;
-        for (peer, results) in options.peers.iter().zip(&mut results) {
-            let Some(mut measured) = measure(*peer)? else {
+        for ((peer, measured), results) in options.peers.iter().zip(round()?).zip(&mut results) {
+            let Some(mut measured) = measured else {
                 continue;
             };
             if peer.is_raw {
@@ -84,7 +88,7 @@ fn rounds(
             }
             measured.ratio = raw.map(|raw| measured.cpu / raw);
             println!(
-                "  round {round}: {:<17} {:>9.3} µs {:>12}/s",
+                "  round {number}: {:<18} {:>9.3} µs {:>12}/s",
                 peer.name,
                 measured.cpu / 1000.0,
                 grouped(measured.a_second)
@@ -95,7 +99,30 @@ fn rounds(
     Ok(results)
 }
 
-fn messages(peer: Peer, echo: &Echo, seconds: f64) -> Result<Option<Measured>> {
+/// One round of messages, in which the peers take turns.
+fn messages(options: &Options, echo: &Echo) -> Result<Vec<Option<Measured>>> {
+    let mut clients = Vec::new();
+    for peer in &options.peers {
+        let server = Server::start(*peer)?;
+        let arguments = echo_arguments(*peer, echo, options.seconds / TURNS as f64);
+        clients.push((server.take_turns(&arguments)?, server));
+    }
+    let mut reports = vec![Report::new(); clients.len()];
+    for turn in 0..TURNS {
+        // Each time another one is first.
+        for place in 0..clients.len() {
+            let index = (turn + place) % clients.len();
+            let (client, _server) = &mut clients[index];
+            reports[index] = client.turn()?;
+        }
+    }
+    let reports = reports.iter();
+    reports
+        .map(|report| Measured::of(report, "messages").map(Some))
+        .collect()
+}
+
+fn echo_arguments(peer: Peer, echo: &Echo, seconds: f64) -> Vec<String> {
     let Echo {
         connections,
         size,
@@ -109,26 +136,33 @@ fn messages(peer: Peer, echo: &Echo, seconds: f64) -> Result<Option<Measured>> {
     if peer.is_raw {
         arguments.push("--raw".to_owned());
     }
-    operations(peer, &arguments, "messages").map(Some)
+    arguments
 }
 
-fn handshakes(peer: Peer) -> Result<Option<Measured>> {
-    if peer.is_raw {
-        return Ok(None);
-    }
+/// One round of handshakes, one peer after the other.
+fn handshakes(options: &Options) -> Result<Vec<Option<Measured>>> {
     let arguments = ["handshakes".to_owned(), format!("--count={HANDSHAKES}")];
-    operations(peer, &arguments, "handshakes").map(Some)
+    let peers = options.peers.iter();
+    peers
+        .map(|peer| {
+            if peer.is_raw {
+                return Ok(None);
+            }
+            let report = Server::start(*peer)?.load(&arguments)?;
+            Measured::of(&report, "handshakes").map(Some)
+        })
+        .collect()
 }
 
-/// Has a client do something many times, and tells how often and at what cost.
-fn operations(peer: Peer, arguments: &[String], what: &str) -> Result<Measured> {
-    let report = Server::start(peer)?.load(arguments)?;
-    let count = figure(&report, what)?;
-    Ok(Measured {
-        cpu: figure(&report, "cpu_ns")? / count,
-        a_second: count / figure(&report, "seconds")?,
-        ratio: None,
-    })
+impl Measured {
+    fn of(report: &Report, what: &str) -> Result<Self> {
+        let count = figure(report, what)?;
+        Ok(Self {
+            cpu: figure(report, "cpu_ns")? / count,
+            a_second: count / figure(report, "seconds")?,
+            ratio: None,
+        })
+    }
 }
 
 fn add(table: &mut Table, titles: [String; 2], rounds: &[Vec<Measured>]) {

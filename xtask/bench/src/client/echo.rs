@@ -43,7 +43,7 @@ pub(crate) struct Options {
     #[arg(long)]
     raw: bool,
 
-    /// Stop after so long
+    /// How long each turn takes
     #[arg(
         long,
         value_name = "SECONDS",
@@ -52,7 +52,7 @@ pub(crate) struct Options {
     )]
     seconds: f64,
 
-    /// What happens before so long does not count
+    /// How long the warm-up takes
     #[arg(
         long,
         value_name = "SECONDS",
@@ -61,26 +61,42 @@ pub(crate) struct Options {
     )]
     warm_up: f64,
 
-    /// Stop after so many messages on each connection, a multiple of those in flight
+    /// Send so many messages on each connection, a multiple of those in flight, instead of taking turns
     #[arg(long, value_name = "COUNT")]
     messages: Option<u64>,
 }
 
+/// Warms up, then has a turn for each line that comes in, and reports each time of all turns so far. Thus the clients of
+/// several servers take turns.
 pub(crate) fn run(server: SocketAddr, process: Process, options: &Options) -> io::Result<String> {
     let wire = Wire::new(options.size, options.raw);
     let mut load = Load::connect(server, &wire, options)?;
+    let turn = |seconds| Some(Duration::from_secs_f64(seconds));
     if options.messages.is_none() {
-        load.run(Some(Duration::from_secs_f64(options.warm_up)))?;
+        load.run(u64::MAX, turn(options.warm_up))?;
     }
-    let (before, started, cpu) = (load.messages(), Instant::now(), process.cpu()?);
-    let limit = options.messages.is_none();
-    load.run(limit.then(|| Duration::from_secs_f64(options.seconds)))?;
-    let cpu = (process.cpu()? - cpu).as_nanos();
-    let seconds = started.elapsed().as_secs_f64();
-    let messages = load.messages() - before;
-    Ok(format!(
-        "messages={messages} seconds={seconds} cpu_ns={cpu}"
-    ))
+    // For all turns at once: of the last bit of one, the kernel may tell only when the server sleeps.
+    let (before, cpu) = (load.messages(), process.cpu()?);
+    let report = |load: &Load<'_>, took: Duration| {
+        Ok::<_, io::Error>(format!(
+            "messages={} seconds={} cpu_ns={}",
+            load.messages() - before,
+            took.as_secs_f64(),
+            (process.cpu()? - cpu).as_nanos()
+        ))
+    };
+    if let Some(messages) = options.messages {
+        let took = load.run(messages, None)?;
+        return report(&load, took);
+    }
+    let mut took = Duration::ZERO;
+    println!("{}", report(&load, took)?);
+    for line in io::stdin().lines() {
+        line?;
+        took += load.run(u64::MAX, turn(options.seconds))?;
+        println!("{}", report(&load, took)?);
+    }
+    report(&load, took)
 }
 
 struct Load<'a> {
@@ -88,6 +104,8 @@ struct Load<'a> {
     events: Events,
     connections: Vec<Connection<'a>>,
     buffer: Vec<u8>,
+    /// How many messages of a connection may be under way.
+    in_flight: u64,
 }
 
 impl<'a> Load<'a> {
@@ -101,7 +119,7 @@ impl<'a> Load<'a> {
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry()
                 .register(&mut stream, Token(index), interest)?;
-            Ok(Connection::new(stream, wire, burst.clone(), options))
+            Ok(Connection::new(stream, wire, burst.clone(), options.bursts))
         };
         Ok(Self {
             connections: (0..options.connections)
@@ -110,6 +128,7 @@ impl<'a> Load<'a> {
             poll,
             events: Events::with_capacity(1024),
             buffer: vec![0; READ],
+            in_flight: options.in_flight as u64,
         })
     }
 
@@ -119,15 +138,20 @@ impl<'a> Load<'a> {
         messages.map(|connection| connection.received).sum()
     }
 
-    /// Goes on for so long, or until no connection has anything to do.
-    fn run(&mut self, limit: Option<Duration>) -> io::Result<()> {
+    /// Sends so many messages on each connection, or those of so much time, and waits until all have come back; how long
+    /// that took.
+    fn run(&mut self, messages: u64, limit: Option<Duration>) -> io::Result<Duration> {
         let started = Instant::now();
         for connection in &mut self.connections {
+            connection.to_send = messages;
+            connection.begin(self.in_flight);
             connection.write()?;
         }
         while self.connections.iter().any(Connection::is_busy) {
             if limit.is_some_and(|limit| started.elapsed() >= limit) {
-                return Ok(());
+                for connection in &mut self.connections {
+                    connection.to_send = 0;
+                }
             }
             self.poll.poll(&mut self.events, Some(STALLED))?;
             if self.events.is_empty() {
@@ -141,7 +165,7 @@ impl<'a> Load<'a> {
                 connection.write()?;
             }
         }
-        Ok(())
+        Ok(started.elapsed())
     }
 }
 
@@ -164,21 +188,19 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    fn new(stream: TcpStream, wire: &'a Wire, burst: Vec<u8>, options: &Options) -> Self {
-        let mut connection = Self {
+    fn new(stream: TcpStream, wire: &'a Wire, burst: Vec<u8>, bursts: bool) -> Self {
+        Self {
             stream,
             wire,
             burst,
-            bursts: options.bursts,
-            to_send: options.messages.unwrap_or(u64::MAX),
+            bursts,
+            to_send: 0,
             under_way: 0,
             received: 0,
             unsent: 0,
             sent: 0,
             arrived: 0,
-        };
-        connection.begin(options.in_flight as u64);
-        connection
+        }
     }
 
     fn is_busy(&self) -> bool {
