@@ -105,8 +105,9 @@ pub struct Decoded {
 /// Between messages a decoder owns no heap. Within one it holds at most twice what has arrived of it, and up to 125
 /// bytes of a control frame; what a header declares reserves nothing.
 ///
-/// The buffers of messages of 64 KiB and more that were dropped, up to 4 MiB a thread, are used for the next ones; such a
-/// buffer may be larger than what has arrived.
+/// The buffers of messages of 16 KiB and more that were dropped, up to 4 MiB a thread, are used for the next ones, each for
+/// messages of at least half its size. A few messages may have such a buffer before they have arrived: all decoders of the
+/// process together hold 16 MiB so, at most.
 ///
 /// Messages of up to 1 KiB share buffers of 4 KiB, each of which lives until the last message in it is dropped. Who
 /// keeps a few of many small messages for long copies those.

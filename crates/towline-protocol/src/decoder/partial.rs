@@ -75,6 +75,8 @@ pub(super) struct Partial {
     pub(super) frames: u32,
     /// Whether the buffer is one that the thread had already.
     reused: bool,
+    /// That is larger than what has arrived is worth.
+    ahead: Option<spare::Ahead>,
     pub(super) is_compressed: bool,
     /// How much of a compressed message has arrived.
     pub(super) wire: usize,
@@ -95,6 +97,7 @@ impl Partial {
             utf8: None,
             frames: 1,
             reused: false,
+            ahead: None,
             is_compressed,
             wire: 0,
         }
@@ -202,21 +205,31 @@ impl Partial {
         if self.payload.capacity() - self.payload.len() >= additional {
             return;
         }
-        let mut room = additional.max(self.payload.len());
+        let arrived = self.payload.len();
+        let mut room = additional.max(arrived);
+        let mut spare = None;
         if frame.fin {
-            room = room.min(frame.missing - self.unsettled(frame));
+            let missing = frame.missing - self.unsettled(frame);
+            if room < missing {
+                spare = spare::take_ahead(arrived + missing);
+            }
+            room = room.min(missing);
         }
-        let wanted = self.payload.len() + room;
-        if wanted >= spare::MIN
-            && let Some(mut buffer) = spare::take(wanted)
-        {
-            buffer.extend_from_slice(&self.payload);
-            self.payload = buffer;
-            self.reused = true;
-            return;
+        let wanted = arrived + room;
+        let spare = match spare {
+            Some((buffer, ahead)) => Some((buffer, Some(ahead))),
+            None if wanted >= spare::MIN => spare::take(wanted).map(|buffer| (buffer, None)),
+            None => None,
+        };
+        self.reused = spare.is_some();
+        match spare {
+            Some((mut buffer, ahead)) => {
+                buffer.extend_from_slice(&self.payload);
+                self.payload = buffer;
+                self.ahead = ahead;
+            }
+            None => self.payload.reserve_exact(room),
         }
-        self.payload.reserve_exact(room);
-        self.reused = false;
     }
 }
 

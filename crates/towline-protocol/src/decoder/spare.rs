@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
@@ -21,15 +22,54 @@ struct Spares {
     size: usize,
 }
 
-/// An empty buffer that takes at least `len` bytes, if there is one.
+/// The most that all messages in progress together may hold of such buffers beyond twice what of them has arrived.
+const AHEAD: usize = 16 * 1024 * 1024;
+
+static HELD_AHEAD: AtomicUsize = AtomicUsize::new(0);
+
+/// An empty buffer that takes at least `len` bytes and at most twice as many, if there is one: a message must not hold much
+/// more than what counts of it.
 pub(super) fn take(len: usize) -> Option<Vec<u8>> {
     SPARES.with_borrow_mut(|spares| {
-        let fits = |buffer: &Vec<u8>| buffer.capacity() >= len;
+        let fits = |buffer: &Vec<u8>| (len..=2 * len).contains(&buffer.capacity());
         let buffer = spares.buffers.iter().rposition(fits)?;
         let buffer = spares.buffers.swap_remove(buffer);
         spares.size -= buffer.capacity();
         Some(buffer)
     })
+}
+
+/// As [`take`], for a message that has not yet arrived. There are not many at a time: who announces a long message and sends
+/// little of it could else hold the buffers of all others.
+pub(super) fn take_ahead(len: usize) -> Option<(Vec<u8>, Ahead)> {
+    let buffer = take(len)?;
+    match Ahead::new(buffer.capacity()) {
+        Some(ahead) => Some((buffer, ahead)),
+        None => {
+            put(buffer);
+            None
+        }
+    }
+}
+
+/// The share of one message in progress.
+#[derive(Debug)]
+pub(super) struct Ahead(usize);
+
+impl Ahead {
+    fn new(size: usize) -> Option<Self> {
+        let add = |held: usize| held.checked_add(size).filter(|&held| held <= AHEAD);
+        HELD_AHEAD
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+            .ok()?;
+        Some(Self(size))
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        HELD_AHEAD.fetch_sub(self.0, Ordering::Relaxed);
+    }
 }
 
 /// The payload of a message. When the last of it is dropped, its buffer goes to whichever thread that happens on.
@@ -51,23 +91,28 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let mut buffer = mem::take(&mut self.0);
-        buffer.clear();
-        // A thread that is ending keeps nothing more.
-        let _ = SPARES.try_with(|spares| {
-            let Ok(mut spares) = spares.try_borrow_mut() else {
-                return;
-            };
-            if spares.size + buffer.capacity() <= KEPT {
-                spares.size += buffer.capacity();
-                spares.buffers.push(buffer);
-            }
-        });
+        put(mem::take(&mut self.0));
     }
+}
+
+fn put(mut buffer: Vec<u8>) {
+    buffer.clear();
+    // A thread that is ending keeps nothing more.
+    let _ = SPARES.try_with(|spares| {
+        let Ok(mut spares) = spares.try_borrow_mut() else {
+            return;
+        };
+        if spares.size + buffer.capacity() <= KEPT {
+            spares.size += buffer.capacity();
+            spares.buffers.push(buffer);
+        }
+    });
 }
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::*;
 
     #[test]
@@ -77,21 +122,45 @@ mod tests {
         assert_eq!(payload, [7; MIN][..]);
 
         drop(payload);
-        assert_eq!(take(1), None);
+        assert_eq!(take(MIN), None);
         drop(clone);
         assert_eq!(take(MIN + 1), None);
         let buffer = take(MIN).unwrap();
         assert_eq!((buffer.as_ptr(), buffer.len()), (place, 0));
-        assert_eq!(take(1), None);
+        assert_eq!(take(MIN), None);
     }
 
     #[test]
     fn small_buffers_and_more_than_the_bound_are_not_kept() {
         drop(freeze(vec![7; MIN - 1]));
-        assert_eq!(take(1), None);
+        assert_eq!(take(MIN - 1), None);
 
         let payloads: Vec<_> = (0..10).map(|_| freeze(vec![0; KEPT / 4])).collect();
         drop(payloads);
-        assert_eq!((0..10).filter_map(|_| take(1)).count(), 4);
+        assert_eq!((0..10).filter_map(|_| take(KEPT / 4)).count(), 4);
+    }
+
+    #[test]
+    fn a_buffer_is_at_most_twice_as_large_as_it_need_be() {
+        drop(freeze(vec![7; 4 * MIN]));
+        for len in [MIN, 2 * MIN - 1, 4 * MIN + 1] {
+            assert_eq!(take(len), None, "{len}");
+        }
+        assert!(take(2 * MIN).is_some());
+    }
+
+    #[test]
+    fn few_messages_hold_a_buffer_before_they_arrive() {
+        let len = KEPT / 4;
+        let take_another = || {
+            drop(freeze(vec![7; len]));
+            take_ahead(len)
+        };
+        // Other tests have their share.
+        let held: Vec<_> = iter::from_fn(take_another).collect();
+        assert!((1..=AHEAD / len).contains(&held.len()));
+        assert!(take(len).is_some(), "one that was refused is kept");
+        drop(held);
+        assert!(take_another().is_some());
     }
 }

@@ -18,6 +18,7 @@ mod wire;
 mod a_bomb_costs_no_more_than_the_limit;
 mod a_count_costs_an_idle_socket_little;
 mod a_declared_length_costs_nothing;
+mod a_kept_message_costs_at_most_twice_its_size;
 mod a_message_costs_what_has_arrived;
 mod a_peer_that_never_reads_costs_little;
 mod a_sender_left_behind_costs_little;
