@@ -24,8 +24,9 @@ const HIGH: u32 = if cfg!(any(target_os = "android", target_os = "linux")) {
 /// A frame's payload is long above this: below it pays nothing.
 const LONG: usize = 256 * 1024;
 
-/// What waits behind a long frame is told of progress whenever so much less of it is unsent.
-const STEP: u32 = 64 * 1024;
+/// What waits behind a long frame is told of progress whenever so much less of it is unsent, as the kernel tells of room at
+/// its lower limit.
+const STEP: u32 = LOW / 2;
 
 #[derive(Debug)]
 pub(crate) struct Tcp {
