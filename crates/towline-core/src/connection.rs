@@ -172,7 +172,7 @@ impl Connection {
         timer: &mut Timer,
         cx: &mut Context<'_>,
     ) -> Result<usize, Gone> {
-        let overdue = self.answer_is_overdue(timer, cx);
+        let overdue = self.answer_is_overdue(shared, timer, cx);
         let reads = self.could_read();
         let collected = shared.collect(
             &mut self.writing,
@@ -366,13 +366,21 @@ impl Connection {
     }
 
     #[inline]
-    fn answer_is_overdue(&self, timer: &mut Timer, cx: &mut Context<'_>) -> bool {
-        match (&self.input, &self.output) {
-            (Input::Over { grace, .. }, Output::Frames) => {
-                timer.poll(cx, Some(grace.end())).is_ready()
-            }
-            _ => false,
+    fn answer_is_overdue(
+        &mut self,
+        shared: &Shared,
+        timer: &mut Timer,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let (Input::Over { grace, .. }, Output::Frames) = (&mut self.input, &self.output) else {
+            return false;
+        };
+        if timer.poll(cx, Some(grace.end())).is_pending() {
+            return false;
         }
+        // The endpoint wakes nobody when it takes one of the messages that it has at hand.
+        grace.note(Instant::now(), &shared.orders());
+        timer.poll(cx, Some(grace.end())).is_ready()
     }
 
     fn deadline(&self) -> Option<Instant> {

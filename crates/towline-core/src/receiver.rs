@@ -55,6 +55,7 @@ impl Receiver {
     #[inline]
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         if let Some(message) = self.at_hand.pop_front() {
+            self.shared.note_at_hand(&self.at_hand);
             return Poll::Ready(Some(message));
         }
         release(&mut self.at_hand);
@@ -71,6 +72,7 @@ impl Receiver {
     /// Messages are dropped from the first poll on, also after the future was dropped.
     pub async fn discard(&mut self) -> crate::Closed {
         self.at_hand = VecDeque::new();
+        self.shared.note_at_hand(&self.at_hand);
         self.shared.discard();
         self.closed().await
     }

@@ -67,7 +67,7 @@ impl Sender {
             shared: &self.shared,
             message: message.into(),
             options,
-            waits: false,
+            stage: Stage::New,
         }
     }
 
@@ -80,10 +80,7 @@ impl Sender {
     /// [`TrySendError`], which gives the message back.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
         let mut message = message.into();
-        match self
-            .shared
-            .poll_push(&mut message, SendOptions::new(), None)
-        {
+        match self.shared.poll_push(&mut message, SendOptions::new()) {
             Poll::Ready(Ok(())) => Ok(()),
             Poll::Pending => Err(TrySendError::Full(message)),
             Poll::Ready(Err(_)) => Err(TrySendError::Closed(message)),
@@ -121,7 +118,7 @@ impl Sender {
     /// The ping goes out once the future was polled; dropped, it only does not tell.
     pub async fn ping(&self) -> Result<Duration, PingError> {
         let turn = self.shared.ask_ping()?;
-        let mut waiter = Waiter::new(&*self.shared, List::Send);
+        let mut waiter = Waiter::new(&*self.shared, List::Pong);
         let pong = poll_fn(|cx| waiter.poll(|shared, waits| shared.poll_pong(turn, waits, cx)));
         let stopped = async {
             loop {
@@ -206,22 +203,45 @@ struct SendMessage<'a> {
     shared: &'a Shared,
     message: Message,
     options: SendOptions,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    New,
     /// Counted among those that wait for room.
-    waits: bool,
+    Waits,
+    Done,
 }
 
 impl Future for SendMessage<'_> {
     type Output = Result<(), SendError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let this = &mut *self;
-        let sent = this
-            .shared
-            .poll_push(&mut this.message, this.options, Some(cx));
-        if sent.is_pending() && !this.waits {
-            this.waits = true;
-            this.shared.wait_to_send(true);
+        if this.stage == Stage::New
+            && let Poll::Ready(sent) = this.shared.poll_push(&mut this.message, this.options)
+        {
+            this.stage = Stage::Done;
+            return Poll::Ready(sent);
         }
+        this.wait(cx)
+    }
+}
+
+impl SendMessage<'_> {
+    #[cold]
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        assert!(
+            self.stage != Stage::Done,
+            "`send` was polled after it was ready"
+        );
+        let mut waits = self.stage == Stage::Waits;
+        let sent = self
+            .shared
+            .poll_send(&mut self.message, self.options, &mut waits, cx);
+        self.stage = if waits { Stage::Waits } else { Stage::Done };
         sent
     }
 }
@@ -229,8 +249,8 @@ impl Future for SendMessage<'_> {
 impl Drop for SendMessage<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.waits {
-            self.shared.wait_to_send(false);
+        if self.stage == Stage::Waits {
+            self.shared.send_no_more();
         }
     }
 }

@@ -19,6 +19,7 @@ mod handle_side;
 #[cfg(feature = "deflate")]
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -59,6 +60,8 @@ pub(crate) const FAILED: CloseFrame = CloseFrame::from_static(CloseCode::INTERNA
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
+    /// How many of the messages that left the inbox the receiver has not handed on.
+    at_hand: AtomicUsize,
     pub(crate) negotiated: Negotiated,
     pub(crate) limits: Limits,
     #[cfg(feature = "deflate")]
@@ -82,6 +85,8 @@ struct State {
     pings: Pings,
     /// How many futures of `send` wait for room.
     sends_waiting: usize,
+    /// The `Sink` waited for room, and was not used since.
+    sink_waits: bool,
     close: Close,
     /// Nobody takes messages any more.
     discarding: bool,
@@ -127,6 +132,7 @@ impl Shared {
             ping: None,
             pings: Pings::default(),
             sends_waiting: 0,
+            sink_waits: false,
             close: Close::default(),
             discarding: false,
             shut: false,
@@ -141,6 +147,7 @@ impl Shared {
         };
         Arc::new(Self {
             state: Mutex::new(state),
+            at_hand: AtomicUsize::new(0),
             negotiated,
             limits,
             #[cfg(feature = "deflate")]
@@ -182,6 +189,11 @@ impl Shared {
         Some(Box::new(Deflating::new(&agreed, settings)))
     }
 
+    /// How many messages the endpoint has taken.
+    fn taken(&self, state: &State) -> u64 {
+        state.inbox.taken - self.at_hand.load(Ordering::Relaxed) as u64
+    }
+
     #[inline]
     fn with<R>(&self, f: impl FnOnce(&mut State, &mut Wakes) -> R) -> R {
         let mut wakes = Wakes::default();
@@ -216,6 +228,13 @@ impl State {
         } else {
             Ok(self.queued() <= HIGH_WATER)
         }
+    }
+
+    /// A future of `send` waits no longer, for which the answer to the peer's Close may have waited.
+    fn send_no_more(&mut self, wakes: &mut Wakes) {
+        self.sends_waiting -= 1;
+        self.wakers.leave(List::Send, wakes);
+        self.wakers.wake_driver(wakes);
     }
 
     /// Queues the message; what is left of it is to be dropped outside of the lock.
@@ -324,7 +343,8 @@ impl State {
             return;
         }
         if let Some(received) = &self.close.received {
-            let answered = self.queued() == 0 && self.sends_waiting == 0;
+            let sends = self.sends_waiting > 0 || self.sink_waits;
+            let answered = self.is_drained() && !sends;
             let due = match self.close.seen {
                 Seen::Yes => answered,
                 Seen::ThisRun => {

@@ -40,7 +40,7 @@ pub(super) struct Request {
 pub(super) enum Seen {
     #[default]
     No,
-    /// Its `recv` ended during the endpoint's run in the driver's own task.
+    /// Its `recv` ended during the endpoint's run in the driver's own task, or it was woken since.
     ThisRun,
     Yes,
 }
@@ -56,16 +56,25 @@ impl Close {
             self.seen = Seen::ThisRun;
         }
     }
+
+    /// Those who waited to send, or for what was sent, are woken: the endpoint may have more to say when it has run.
+    pub(super) fn woke_senders(&mut self) {
+        if self.seen == Seen::Yes {
+            self.seen = Seen::ThisRun;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
     use std::thread;
 
     use crate::outbox::Outbox;
-    use crate::shared::{Batch, Shared};
+    use crate::sender::SendOptions;
+    use crate::shared::{Batch, HIGH_WATER, Shared, Written};
 
     fn recv_is_over(shared: &Shared) {
         let mut cx = Context::from_waker(Waker::noop());
@@ -73,15 +82,18 @@ mod tests {
         assert_eq!(received, Poll::Ready(None));
     }
 
-    /// Whether the peer's Close is answered when `recv` was called in a run of the driver.
-    fn answers(recv: impl FnOnce(&Shared)) -> bool {
+    /// A socket in the middle of a run of the driver, in which the peer's Close has come.
+    fn closing() -> Arc<Shared> {
         let shared = Shared::bare();
-        let mut cx = Context::from_waker(Waker::noop());
         let mut arrived = Batch::default();
         shared.peer_closed(&mut arrived, None);
-        shared.deliver(&mut arrived, &mut cx);
-        recv(&shared);
-        for _ in 0..2 {
+        shared.deliver(&mut arrived, &mut Context::from_waker(Waker::noop()));
+        shared
+    }
+
+    /// Whether the peer's Close is answered in the next rounds, in which all that is queued is written.
+    fn is_answered(shared: &Shared) -> bool {
+        for _ in 0..3 {
             shared.collect(
                 &mut Outbox::default(),
                 #[cfg(feature = "deflate")]
@@ -89,8 +101,17 @@ mod tests {
                 false,
                 false,
             );
+            let (left, unflushed) = (0, false);
+            shared.finish(Some(Written { left, unflushed }), false, false);
         }
         shared.orders().close_queued
+    }
+
+    /// Whether it is when `recv` was called in a run of the driver.
+    fn answers(recv: impl FnOnce(&Shared)) -> bool {
+        let shared = closing();
+        recv(&shared);
+        is_answered(&shared)
     }
 
     #[test]
@@ -101,5 +122,32 @@ mod tests {
         assert!(!answers(|shared| {
             thread::scope(|scope| scope.spawn(|| recv_is_over(shared)).join().unwrap());
         }));
+    }
+
+    #[test]
+    fn the_answer_waits_for_who_waits_to_send() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let full = || {
+            let shared = closing();
+            recv_is_over(&shared);
+            shared.push(vec![0; HIGH_WATER + 1].into()).unwrap();
+            shared
+        };
+        let shared = full();
+        let (mut message, options) = ("last".into(), SendOptions::new());
+        let mut waits = false;
+        let mut send = || shared.poll_send(&mut message, options, &mut waits, &mut cx);
+        assert!(send().is_pending());
+        assert!(!is_answered(&shared));
+        assert!(send().is_ready());
+        assert!(is_answered(&shared));
+
+        let shared = full();
+        assert!(shared.poll_sink_ready(&mut cx).is_pending());
+        assert!(!is_answered(&shared));
+        assert!(shared.poll_sink_ready(&mut cx).is_ready());
+        assert!(!is_answered(&shared), "before it is used");
+        shared.push("last".into()).unwrap();
+        assert!(is_answered(&shared));
     }
 }

@@ -142,7 +142,7 @@ impl Shared {
     pub(crate) fn pong(&self, payload: &[u8]) -> Option<(u64, Duration)> {
         self.with(|state, wakes| {
             let answered = state.pings.pong(payload, Instant::now)?;
-            state.wakers.wake_send(wakes);
+            state.wakers.wake_all(List::Pong, wakes);
             Some(answered)
         })
     }
@@ -185,6 +185,7 @@ impl Shared {
             state.wakers.attention = true;
             state.wakers.wake_recv(wakes);
             state.wakers.wake_send(wakes);
+            state.wakers.wake_all(List::Pong, wakes);
         });
         arrived.clear();
     }
@@ -261,7 +262,7 @@ impl Shared {
         self.with(|state, _| Orders {
             abort: state.aborted,
             close_queued: state.close.queued,
-            taken: state.inbox.taken,
+            taken: self.taken(state),
             sent: state.traffic.messages_sent,
             news: state.watched.any(),
         })
@@ -313,6 +314,7 @@ impl Shared {
             state.writing = 0;
             state.wakers.wake_recv(wakes);
             state.wakers.wake_send(wakes);
+            state.wakers.wake_all(List::Pong, wakes);
             state.wakers.wake_all(List::Closed, wakes);
             #[cfg(feature = "deflate")]
             let queue = state.to_compress.take();
@@ -397,6 +399,9 @@ impl State {
     fn room_again(&mut self, wakes: &mut Wakes) {
         if let Some(ping) = self.ping.take().filter(|_| !self.close.queued) {
             self.outbox.push_control(Opcode::Pong, &ping);
+        }
+        if !self.wakers.send.is_empty() {
+            self.close.woke_senders();
         }
         self.wakers.wake_send(wakes);
     }
@@ -524,7 +529,7 @@ mod tests {
         let full = |shared: &Shared| {
             send(shared, HIGH_WATER + 1);
             let mut cx = Context::from_waker(Waker::noop());
-            let push = shared.poll_push(&mut "x".into(), SendOptions::new(), Some(&mut cx));
+            let push = shared.poll_send(&mut "x".into(), SendOptions::new(), &mut false, &mut cx);
             assert!(push.is_pending());
         };
         assert!(!Driver::new().is_last(full));
@@ -534,6 +539,22 @@ mod tests {
             shared.ping(Bytes::from_static(b"for want of room"));
         };
         assert!(!Driver::new().is_last(pinged));
+    }
+
+    #[test]
+    fn a_ping_that_is_not_answered_is_nothing_to_do() {
+        let mut driver = Driver::new();
+        let ping = |shared: &Shared| {
+            let turn = shared.ask_ping().unwrap();
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(shared.poll_pong(turn, &mut false, &mut cx).is_pending());
+        };
+        assert!(!driver.is_last(ping), "it is to be sent");
+        driver.writing = Outbox::default();
+        let (left, unflushed) = (0, false);
+        let written = Written { left, unflushed };
+        driver.shared.finish(Some(written), false, false);
+        assert!(driver.is_last(|shared| send(shared, 1)));
     }
 
     #[test]

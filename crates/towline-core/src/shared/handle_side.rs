@@ -1,12 +1,14 @@
 //! What a handle does with the state.
 
 use std::collections::VecDeque;
+use std::mem;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use towline_protocol::{CloseFrame, Message};
 
-use super::{List, Phase, Shared};
+use super::{List, Phase, Shared, State};
 use crate::closed::Closed;
 use crate::error::{PingError, SendError, UpgradeFailed};
 use crate::sender::SendOptions;
@@ -34,6 +36,7 @@ impl Shared {
     ) -> Poll<Option<Message>> {
         self.with(|state, wakes| {
             if let Some(message) = state.inbox.take(at_hand) {
+                self.note_at_hand(at_hand);
                 state.wakers.wake_driver_for_messages(wakes);
                 return Poll::Ready(Some(message));
             }
@@ -43,6 +46,12 @@ impl Shared {
             wakes.register(&mut state.wakers.recv, cx);
             Poll::Pending
         })
+    }
+
+    /// What is left of the messages that the receiver took at once: they are not taken until it hands them on.
+    #[inline]
+    pub(crate) fn note_at_hand(&self, at_hand: &VecDeque<Message>) {
+        self.at_hand.store(at_hand.len(), Ordering::Relaxed);
     }
 
     pub(crate) fn accepts_messages(&self) -> bool {
@@ -55,6 +64,7 @@ impl Shared {
             if state.room_to_send()? {
                 return Poll::Ready(Ok(()));
             }
+            state.sink_waits = true;
             state.wakers.wait_in_sink(List::Send, cx, wakes);
             Poll::Pending
         })
@@ -64,44 +74,57 @@ impl Shared {
     pub(crate) fn push(&self, mut message: Message) -> Result<(), SendError> {
         self.with(|state, wakes| {
             state.room_to_send()?;
+            state.sink_waits = false;
             state.push(&mut message, SendOptions::new(), wakes);
             Ok(())
         })
     }
 
-    /// Queues the message once it can: pending while more than the high-water mark is queued, and then, if there is a
-    /// context, its waker is called when that has changed. What is left of a queued message is of no use.
+    /// Queues the message if it can; what is left of it then is of no use. Pending while more than the high-water mark is
+    /// queued, without a waker.
     #[inline]
     pub(crate) fn poll_push(
         &self,
         message: &mut Message,
         options: SendOptions,
-        cx: Option<&mut Context<'_>>,
     ) -> Poll<Result<(), SendError>> {
         self.with(|state, wakes| {
-            if state.room_to_send()? {
-                state.push(message, options, wakes);
-                return Poll::Ready(Ok(()));
+            if !state.room_to_send()? {
+                return Poll::Pending;
             }
-            if let Some(cx) = cx {
-                state.wakers.register(List::Send, cx, wakes);
-            }
-            Poll::Pending
+            state.push(message, options, wakes);
+            Poll::Ready(Ok(()))
         })
     }
 
-    /// A future of `send` waits, or no longer does.
-    pub(crate) fn wait_to_send(&self, waits: bool) {
+    /// As [`poll_push`](Self::poll_push), for a future that waits until it is ready.
+    pub(crate) fn poll_send(
+        &self,
+        message: &mut Message,
+        options: SendOptions,
+        waits: &mut bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), SendError>> {
         self.with(|state, wakes| {
-            if waits {
-                state.sends_waiting += 1;
-                state.wakers.send.futures += 1;
-            } else {
-                state.sends_waiting -= 1;
-                state.wakers.leave(List::Send, wakes);
-                state.wakers.wake_driver(wakes);
+            let room = state.room_to_send();
+            if matches!(room, Ok(false)) {
+                state.sends_waiting += usize::from(!*waits);
+                state.wakers.wait(List::Send, waits, cx, wakes);
+                return Poll::Pending;
             }
-        });
+            if mem::take(waits) {
+                state.send_no_more(wakes);
+            }
+            room?;
+            state.push(message, options, wakes);
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// A future of `send` waits no longer.
+    #[cold]
+    pub(crate) fn send_no_more(&self) {
+        self.with(State::send_no_more);
     }
 
     /// Another future waits no longer.
@@ -162,7 +185,7 @@ impl Shared {
             if state.is_closed() || state.close.received.is_some() {
                 return Poll::Ready(Err(PingError::Closed));
             }
-            state.wakers.wait(List::Send, waits, cx, wakes);
+            state.wakers.wait(List::Pong, waits, cx, wakes);
             Poll::Pending
         })
     }
@@ -186,6 +209,7 @@ impl Shared {
     pub(crate) fn release(&self, frame: CloseFrame) {
         let dropped = self.with(|state, wakes| {
             state.discarding = true;
+            state.sink_waits = false;
             state.request_close(frame, true, wakes);
             state.inbox.clear()
         });

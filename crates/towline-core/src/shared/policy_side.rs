@@ -105,7 +105,7 @@ impl Shared {
     pub(crate) fn messages(&self) -> Messages {
         self.with(|state, _| Messages {
             received: state.traffic.messages_received,
-            taken: state.inbox.taken,
+            taken: self.taken(state),
             full: state.inbox.room().is_none(),
         })
     }

@@ -9,6 +9,7 @@ pub(super) struct Wakers {
     pub(super) driver: Option<Waker>,
     pub(super) recv: Option<Waker>,
     pub(super) send: Waiting,
+    pong: Waiting,
     closed: Waiting,
     /// The driver is in `poll` and will look at the state again, so nobody needs to wake it.
     pub(super) running: bool,
@@ -27,8 +28,10 @@ pub(super) struct Wakers {
 /// What futures wait for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum List {
-    /// Those of `send`, `flush` and `ping`, and the `Sink`.
+    /// Those of `send` and `flush`, and the `Sink`.
     Send,
+    /// Those of `ping`.
+    Pong,
     /// Those of `closed` and `draining`.
     Closed,
 }
@@ -38,7 +41,7 @@ pub(crate) enum List {
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     wakers: Vec<Waker>,
-    pub(super) futures: usize,
+    futures: usize,
     /// The `Sink`, of which a socket has one, has waited: it counts as one of them from then on.
     sink: bool,
 }
@@ -149,7 +152,7 @@ impl Wakers {
 
     /// Adds the waker of one of them, who may be woken for want of room in the list.
     #[cold]
-    pub(super) fn register(&mut self, list: List, cx: &mut Context<'_>, wakes: &mut Wakes) {
+    fn register(&mut self, list: List, cx: &mut Context<'_>, wakes: &mut Wakes) {
         let waiting = self.list(list);
         let mut newest = waiting.wakers.iter().rev().take(SLACK);
         if !newest.any(|waker| waker.will_wake(cx.waker())) {
@@ -186,6 +189,7 @@ impl Wakers {
     fn list(&mut self, list: List) -> &mut Waiting {
         match list {
             List::Send => &mut self.send,
+            List::Pong => &mut self.pong,
             List::Closed => &mut self.closed,
         }
     }

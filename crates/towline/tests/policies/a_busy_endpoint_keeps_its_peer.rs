@@ -1,5 +1,8 @@
 //! A living peer is kept whatever its endpoint does or does not do.
 
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
 use futures_util::{SinkExt, StreamExt};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -8,7 +11,7 @@ use towline::keepalive::KeepAlive;
 use towline::test_util::Client;
 use towline::{CloseCode, ClosedBy, SendError, WebSocket};
 
-use crate::support::{BOTH, Clock, endpoint, open, secs, stack};
+use crate::support::{BOTH, Clock, endpoint, open, secs, stack, upgrading};
 
 const INTERVAL: u64 = 5;
 
@@ -126,5 +129,97 @@ async fn until_it_has_taken_nothing_for_minutes() {
         assert_eq!(closed.reason(), "stall timeout");
         let close = closes.await.unwrap().into_iter().flatten().last().unwrap();
         assert!(close.to_string().contains("stall timeout"), "{close}");
+    }
+}
+
+/// Works on each message for a while, and sends how many there were.
+async fn work_and_sum_up(mut socket: WebSocket) -> Result<(), SendError> {
+    let mut messages = 0;
+    while socket.recv().await.is_some() {
+        messages += 1;
+        sleep(Duration::from_millis(300)).await;
+    }
+    socket.send(messages.to_string()).await
+}
+
+// Small messages that come together leave the inbox together, and are taken one by one all the same.
+
+#[tokio::test(start_paused = true)]
+async fn while_it_works_on_what_came_together() {
+    for version in BOTH {
+        let (app, mut ends) = endpoint(work_and_sum_up);
+        let keep_alive = KeepAlive::new().stall_timeout(secs(2));
+        let mut client = open(version, stack(keep_alive, app)).await;
+        // As many as are taken at once, and more than the inbox has room for.
+        for messages in [17, 80] {
+            for _ in 0..messages {
+                client.feed(Message::text("work")).await.unwrap();
+            }
+            client.flush().await.unwrap();
+            sleep(Duration::from_millis(30)).await;
+        }
+        sleep(secs(20)).await;
+        client.close(None).await.unwrap();
+        assert_eq!(sum(&mut client).await, "97");
+        assert_eq!(ends.next().await.by(), ClosedBy::Peer);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_has_said_its_last_word() {
+    for version in BOTH {
+        let (app, mut ends) = endpoint(work_and_sum_up);
+        let mut client = open(version, upgrading(app)).await;
+        for _ in 0..8 {
+            client.feed(Message::text("work")).await.unwrap();
+        }
+        client.close(None).await.unwrap();
+        assert_eq!(sum(&mut client).await, "8");
+        assert_eq!(ends.next().await.by(), ClosedBy::Peer);
+    }
+}
+
+/// The only message that comes.
+async fn sum(client: &mut Client) -> String {
+    let mut texts = Vec::new();
+    while let Some(Ok(message)) = client.next().await {
+        texts.extend(
+            message
+                .to_text()
+                .ok()
+                .filter(|_| message.is_text())
+                .map(str::to_owned),
+        );
+    }
+    texts.concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_is_answered_behind_its_close_by_futures_in_a_set() {
+    const ANSWERS: usize = 20;
+    const SIZE: usize = 200_000;
+
+    async fn answer(mut socket: WebSocket) -> Result<(), SendError> {
+        while socket.recv().await.is_some() {}
+        // It has wakers of its own.
+        let mut set = FuturesUnordered::new();
+        set.push(async {
+            for _ in 0..ANSWERS {
+                SinkExt::send(&mut socket, vec![0; SIZE].into()).await?;
+            }
+            Ok(())
+        });
+        set.next().await.unwrap_or(Ok(()))
+    }
+    for version in BOTH {
+        let (app, mut ends) = endpoint(answer);
+        let mut client = open(version, upgrading(app)).await;
+        client.close(None).await.unwrap();
+        let mut answers = 0;
+        while let Some(Ok(message)) = client.next().await {
+            answers += usize::from(message.len() == SIZE);
+        }
+        assert_eq!(answers, ANSWERS);
+        assert_eq!(ends.next().await.by(), ClosedBy::Peer);
     }
 }
