@@ -316,6 +316,25 @@ mod tests {
         total
     }
 
+    /// The peer reads until `len` more bytes are taken: how much it had read each time that there was progress, and in all.
+    async fn steps(tcp: &mut Tcp, peer: &mut TcpStream, len: usize) -> (Vec<usize>, usize) {
+        let (mut steps, mut read) = (Vec::new(), 0);
+        let mut buffer = vec![0; 8 * 1024];
+        while write(tcp, len).await.is_pending() {
+            if tcp.take_progress() {
+                steps.push(read);
+            }
+            read += peer.read(&mut buffer).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        (steps, read)
+    }
+
+    fn widest(steps: &[usize]) -> usize {
+        let apart = steps.windows(2).map(|two| two[1] - two[0]);
+        apart.max().unwrap()
+    }
+
     fn lowat(tcp: &Tcp) -> u32 {
         let socket = SockRef::from(&tcp.stream);
         socket.tcp_notsent_lowat().unwrap()
@@ -343,20 +362,10 @@ mod tests {
         assert!(below < LOW + 700_000);
         assert!(!tcp.take_progress(), "nothing was read yet");
 
-        // The peer reads some, and each time that it was a step there is progress.
-        let (mut read, mut steps) = (0, Vec::new());
-        let mut buffer = vec![0; 8 * 1024];
-        while write(&mut tcp, 10).await.is_pending() {
-            if tcp.take_progress() {
-                steps.push(read);
-            }
-            read += peer.read(&mut buffer).await.unwrap();
-            tokio::task::yield_now().await;
-        }
+        let (steps, read) = steps(&mut tcp, &mut peer, 10).await;
         assert_eq!((tcp.unsent, lowat(&tcp)), (Unsent::Low, LOW));
         assert!(steps.len() >= 8, "{steps:?}");
-        let apart = steps.windows(2).map(|two| two[1] - two[0]);
-        assert!(apart.max().unwrap() <= 3 * STEP as usize, "{steps:?}");
+        assert!(widest(&steps) <= 3 * STEP as usize, "{steps:?}");
         assert!(message - read < 2 * LOW as usize, "{read}");
         assert!(!tcp.take_progress(), "told once");
     }
@@ -376,21 +385,10 @@ mod tests {
         for size in [150_000, 300_000, 600_000] {
             let (mut tcp, mut peer) = connected(Some(size)).await;
             fill(&mut tcp, 1_000_000).await;
-            let (mut read, mut steps) = (0, vec![0]);
-            let mut buffer = vec![0; 8 * 1024];
-            while write(&mut tcp, 1_000_000).await.is_pending() {
-                if tcp.take_progress() {
-                    steps.push(read);
-                }
-                read += peer.read(&mut buffer).await.unwrap();
-                tokio::task::yield_now().await;
-            }
+            let (mut steps, read) = steps(&mut tcp, &mut peer, 1_000_000).await;
+            steps.insert(0, 0);
             steps.push(read);
-            let apart = steps.windows(2).map(|two| two[1] - two[0]);
-            assert!(
-                apart.max().unwrap() <= 3 * STEP as usize,
-                "{size}: {steps:?}"
-            );
+            assert!(widest(&steps) <= 3 * STEP as usize, "{size}: {steps:?}");
         }
     }
 

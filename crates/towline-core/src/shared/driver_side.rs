@@ -402,8 +402,8 @@ impl State {
         }
         if !self.wakers.send.is_empty() {
             self.close.woke_senders();
+            self.wakers.wake_all(List::Send, wakes);
         }
-        self.wakers.wake_send(wakes);
     }
 }
 

@@ -206,17 +206,15 @@ impl Partial {
             return;
         }
         let arrived = self.payload.len();
-        let mut room = additional.max(arrived);
-        let mut spare = None;
-        if frame.fin {
-            let missing = frame.missing - self.unsettled(frame);
-            if room < missing {
-                spare = spare::take_ahead(arrived + missing);
-            }
-            room = room.min(missing);
-        }
-        let wanted = arrived + room;
-        let spare = match spare {
+        let whole = frame
+            .fin
+            .then(|| arrived + frame.missing - self.unsettled(frame));
+        let grown = arrived + additional.max(arrived);
+        let wanted = whole.map_or(grown, |whole| whole.min(grown));
+        let ahead = whole
+            .filter(|&whole| whole > wanted)
+            .and_then(spare::take_ahead);
+        let spare = match ahead {
             Some((buffer, ahead)) => Some((buffer, Some(ahead))),
             None if wanted >= spare::MIN => spare::take(wanted).map(|buffer| (buffer, None)),
             None => None,
@@ -228,7 +226,7 @@ impl Partial {
                 self.payload = buffer;
                 self.ahead = ahead;
             }
-            None => self.payload.reserve_exact(room),
+            None => self.payload.reserve_exact(wanted - arrived),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::mem;
+use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -25,6 +26,7 @@ struct Spares {
 /// The most that all messages in progress together may hold of such buffers beyond twice what of them has arrived.
 const AHEAD: usize = 16 * 1024 * 1024;
 
+/// In units of [`MIN`].
 static HELD_AHEAD: AtomicUsize = AtomicUsize::new(0);
 
 /// An empty buffer that takes at least `len` bytes and at most twice as many, if there is one: a message must not hold much
@@ -52,23 +54,24 @@ pub(super) fn take_ahead(len: usize) -> Option<(Vec<u8>, Ahead)> {
     }
 }
 
-/// The share of one message in progress.
+/// The share of one message in progress, in units of [`MIN`]: small, as every decoder has room for one.
 #[derive(Debug)]
-pub(super) struct Ahead(usize);
+pub(super) struct Ahead(NonZeroU16);
 
 impl Ahead {
-    fn new(size: usize) -> Option<Self> {
-        let add = |held: usize| held.checked_add(size).filter(|&held| held <= AHEAD);
+    fn new(capacity: usize) -> Option<Self> {
+        let share = NonZeroU16::new(capacity.div_ceil(MIN).try_into().ok()?)?;
+        let add = |held| Some(held + usize::from(share.get())).filter(|&held| held <= AHEAD / MIN);
         HELD_AHEAD
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
             .ok()?;
-        Some(Self(size))
+        Some(Self(share))
     }
 }
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        HELD_AHEAD.fetch_sub(self.0, Ordering::Relaxed);
+        HELD_AHEAD.fetch_sub(self.0.get().into(), Ordering::Relaxed);
     }
 }
 

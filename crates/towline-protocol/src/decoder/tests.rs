@@ -435,7 +435,7 @@ fn a_message_read_directly_is_delivered_without_further_input() {
 #[test]
 fn an_idle_decoder_is_small() {
     assert!(
-        size_of::<Decoder>() <= 160,
+        size_of::<Decoder>() <= 144,
         "{} bytes",
         size_of::<Decoder>()
     );
