@@ -19,6 +19,21 @@ fn dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
 }
 
+/// The inputs of a target, in the order of their names.
+#[cfg(test)]
+pub(crate) fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut paths: Vec<_> = fs::read_dir(dir().join(target))
+        .unwrap_or_else(|error| panic!("the corpus of {target}: {error}"))
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    let read = |path: PathBuf| {
+        let input = fs::read(&path).unwrap();
+        (path, input)
+    };
+    paths.into_iter().map(read).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,15 +42,11 @@ mod tests {
     #[test]
     fn every_input_passes() {
         for target in TARGETS {
-            let mut inputs: Vec<_> = fs::read_dir(dir().join(target.name))
-                .unwrap_or_else(|error| panic!("the corpus of {}: {error}", target.name))
-                .map(|entry| entry.unwrap().path())
-                .collect();
-            inputs.sort();
+            let inputs = inputs(target.name);
             assert!(!inputs.is_empty(), "{} has no corpus", target.name);
-            for path in inputs {
+            for (path, input) in inputs {
                 println!("{}", path.display());
-                (target.check)(&fs::read(&path).unwrap());
+                (target.check)(&input);
             }
         }
     }

@@ -22,12 +22,14 @@ mod stream;
 mod targets;
 
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 
 use crate::run::Budget;
+use crate::targets::stack::known::{self, Fault};
 use crate::targets::{TARGETS, Target};
 
 #[derive(Debug, Parser)]
@@ -49,13 +51,29 @@ struct Options {
     )]
     seconds: u64,
 
-    /// How many inputs each target tries, instead of a time
+    /// How many inputs each target tries, instead of a time; a tenth of it for `stack`
     #[arg(long, value_name = "COUNT")]
     iterations: Option<u64>,
 
     /// What the choices come from; the same seed gives the same inputs; a new one unless told
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+
+    /// Only checks this input, with every target that is told
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+
+    /// Switches on the check of a known fault by its number; may be repeated; see `targets/stack/known.rs`
+    #[arg(long, value_name = "NUMBER", value_parser = known::by_number)]
+    check: Vec<Fault>,
+
+    /// Switches on the checks of all known faults
+    #[arg(long)]
+    all_checks: bool,
+
+    /// Tells how many runs of `stack` came to what
+    #[arg(long)]
+    stats: bool,
 }
 
 fn main() -> ExitCode {
@@ -73,14 +91,25 @@ fn main() -> ExitCode {
         options.target
     };
 
+    known::check(&options.check);
+    if options.all_checks {
+        known::check_all();
+    }
     println!("seed {seed}");
     run::silence_panics();
     let mut code = ExitCode::SUCCESS;
     for target in targets {
-        if let Err(failure) = run::run(target, seed, budget) {
+        let result = match &options.input {
+            Some(path) => run::run_file(target, path),
+            None => run::run(target, seed, budget).map_err(|failure| failure.to_string()),
+        };
+        if let Err(failure) = result {
             eprintln!("{:<13}FAILED: {failure}", target.name);
             code = ExitCode::FAILURE;
         }
+    }
+    if options.stats {
+        print!("{}", targets::stack::reached::table());
     }
     code
 }

@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::fs;
 use std::panic;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::choices::{Choices, Random};
@@ -48,7 +49,7 @@ pub(crate) fn run(target: &Target, seed: u64, budget: Budget) -> Result<(), Fail
     let mut iteration = 0;
     loop {
         let over = match budget {
-            Budget::Iterations(most) => iteration >= most,
+            Budget::Iterations(most) => iteration >= most.div_ceil(target.slower),
             Budget::Time(most) => started.elapsed() >= most,
         };
         if over {
@@ -64,6 +65,12 @@ pub(crate) fn run(target: &Target, seed: u64, budget: Budget) -> Result<(), Fail
     let took = started.elapsed().as_secs_f64();
     println!("{:<13}ok: {iteration} inputs in {took:.1} s", target.name);
     Ok(())
+}
+
+/// Checks one input.
+pub(crate) fn run_file(target: &Target, path: &Path) -> Result<(), String> {
+    let input = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    check(target, &input)
 }
 
 /// Minimises the choices, which are the structure of the input, then the input itself.
@@ -99,6 +106,11 @@ pub(crate) fn silence_panics() {
     panic::set_hook(Box::new(|info| {
         PANIC.with(|panic| *panic.borrow_mut() = info.to_string());
     }));
+}
+
+/// What the last panic of this thread said.
+pub(crate) fn last_panic() -> String {
+    PANIC.take()
 }
 
 /// Whether the target finds nothing wrong with the input; else what it panicked with.
