@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: looks for inputs that break the protocol crate. The package `fuzz` has the targets and the options.
+//! `cargo xtask fuzz`: looks for inputs that break the protocol crate or a whole socket. The package `fuzz` has the targets
+//! and the options.
 
 use std::{env, process::Command, time::Duration};
 

@@ -48,7 +48,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "fuzz",
-        about: "looks for inputs that break the protocol crate; takes options, --help lists them",
+        about: "looks for inputs that break the protocol crate or a whole socket; takes options, --help lists them",
         run: fuzz::run,
     },
     Task {

@@ -1,10 +1,11 @@
-//! Fuzzing of the protocol crate, on a stable toolchain: `cargo xtask fuzz` builds and starts it.
+//! Fuzzing of the protocol crate and of whole sockets, on a stable toolchain: `cargo xtask fuzz` builds and starts it.
 //!
 //! A target makes inputs out of random choices and checks what has to hold for every input. An input is a file as it
 //! stands in `corpus/`: it does not depend on how it was made. One that fails is minimised and written there, and every
 //! ordinary test run tries the whole corpus again.
 //!
 //! - `targets.rs`, `targets/`: what is checked; the inputs of `targets/handshake.rs` are heads of requests,
+//! - `targets/stack.rs`: a whole socket, with its peer, its endpoint and its server; an input is what all of them do,
 //! - `stream.rs`, `generate.rs`, `frame.rs`: of the others they are bytes of a connection; good ones, and what spoils them,
 //! - `drive.rs`, `peer.rs`: a stream through our decoder and through tungstenite,
 //! - `run.rs`, `choices.rs`, `minimise.rs`, `corpus.rs`: the loop.
@@ -35,7 +36,7 @@ use crate::targets::{TARGETS, Target};
 #[derive(Debug, Parser)]
 #[command(
     bin_name = "cargo xtask fuzz",
-    about = "Looks for an input that breaks the protocol crate"
+    about = "Looks for an input that breaks the protocol crate or a whole socket"
 )]
 struct Options {
     /// A target by its name; may be repeated; all unless told

@@ -6,8 +6,8 @@
 //!
 //! - `stack/run.rs`, `tasks.rs`: the server and its tasks; polls are counted, to find a task that spins,
 //! - `stack/wire.rs`, `peer.rs`, `endpoint.rs`, `policy.rs`, `message.rs`: what the plan drives,
-//! - `stack/world.rs`, `reference.rs`: what happened, and what has to come of the bytes,
-//! - `stack/audit.rs`, `verdict.rs`: what has to hold whenever the clock moves, and at the end,
+//! - `stack/world.rs`, `state.rs`, `reference.rs`: what happened, and what has to come of the bytes,
+//! - `stack/steps.rs`, `audit.rs`, `verdict.rs`: what has to hold with each step, whenever the clock moves, and at the end,
 //! - `stack/known.rs`: the checks that are switched off, `stack/reached.rs`: what the runs have come to.
 
 mod audit;
@@ -21,6 +21,8 @@ mod policy;
 pub(crate) mod reached;
 mod reference;
 mod run;
+mod state;
+mod steps;
 mod tasks;
 mod verdict;
 mod wire;

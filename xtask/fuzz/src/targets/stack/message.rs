@@ -48,3 +48,20 @@ pub(crate) fn payload(id: u32, size: u32, filler: Filler) -> Vec<u8> {
     }
     payload
 }
+
+/// How long the header of an unmasked frame is.
+pub(crate) const fn header(len: usize) -> usize {
+    match len {
+        0..126 => 2,
+        126..65_536 => 4,
+        _ => 10,
+    }
+}
+
+/// A message, short enough for a report.
+pub(crate) fn shown(message: &Message) -> String {
+    let bytes = message.as_bytes();
+    let front = bytes[..bytes.len().min(24)].escape_ascii();
+    let kind = if message.is_text() { "text" } else { "binary" };
+    format!("{kind} of {} bytes {front}", bytes.len())
+}

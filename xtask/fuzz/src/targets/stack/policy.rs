@@ -6,7 +6,8 @@ use towline_core::{Action, CloseCode, Event, PolicyFactory, SocketPolicy, Socket
 use towline_keepalive::KeepAlive;
 
 use super::plan::Settings;
-use super::world::{Cause, World};
+use super::state::Cause;
+use super::world::World;
 
 /// How many policies there are: 1 to this.
 pub(crate) const POLICIES: u32 = 11;

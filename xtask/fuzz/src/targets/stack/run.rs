@@ -21,9 +21,10 @@ use super::endpoint::endpoint;
 use super::peer::{Peer, reflex};
 use super::plan::{DrainVerb, PeerVerb, Plan, Step, millis};
 use super::policy;
+use super::state::{Cause, PEER, State};
 use super::tasks::{Tasks, found_panics};
 use super::wire::{Io, ReadEnd};
-use super::world::{Cause, PEER, World};
+use super::world::World;
 
 /// The key of RFC 6455 section 1.3.
 const REQUEST: &str = "GET / HTTP/1.1\r\nhost: example.com\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -225,7 +226,7 @@ fn is_done(world: &World) -> bool {
 }
 
 /// Lets time pass, up to so many ticks.
-async fn tick(world: &World, most: u32, done: impl Fn(&super::world::State) -> bool) {
+async fn tick(world: &World, most: u32, done: impl Fn(&State) -> bool) {
     for _ in 0..most {
         {
             let mut state = world.lock();

@@ -11,7 +11,8 @@ use hyper::rt::Executor;
 use tokio::time::Instant;
 
 use super::endpoint::Planned;
-use super::world::{Cause, World};
+use super::state::Cause;
+use super::world::World;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -114,7 +115,7 @@ impl Future for Counted {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.world.polled(self.name) {
+        if !self.world.lock().polled(self.name) {
             return Poll::Pending;
         }
         // A turn later is as good a turn: every order of the tasks has to do.

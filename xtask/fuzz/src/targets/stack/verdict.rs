@@ -1,15 +1,13 @@
 //! What has to hold at the end of a run.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 use towline_core::{Closed, ClosedBy};
 use towline_protocol::CloseCode;
 
 use super::known::Fault;
 use super::reference::EndKind;
+use super::state::{Cause, SLACK, State};
 use super::wire::ReadEnd;
-use super::world::{Cause, SLACK, State};
 
 impl State {
     /// The run is over.
@@ -295,36 +293,6 @@ impl State {
                     let text = format!("the pong {} answers no ping", pong.escape_ascii());
                     return self.find(None, text);
                 }
-            }
-        }
-    }
-
-    fn note_reached(&mut self, closed: &Closed) {
-        self.reached(match closed.by() {
-            ClosedBy::Peer => "closed by the peer",
-            ClosedBy::Endpoint => "closed by the endpoint",
-            ClosedBy::Violation(_) => "closed by a violation",
-            ClosedBy::Policy => "closed by a policy",
-            ClosedBy::Drain => "closed by a drain",
-            _ => "closed by the transport",
-        });
-        let rows = [
-            (closed.is_clean(), "clean close"),
-            (!self.output.pongs.is_empty(), "pong out"),
-            (self.wire.write_failed.is_some(), "failed write"),
-            (self.wire.end_read.is_some(), "end of input read"),
-            (self.output.compressed > 0, "compressed message out"),
-            (self.received > 0, "message received"),
-            (!self.output.messages.is_empty(), "message sent"),
-            (closed.duration() > Duration::from_secs(10), "open for 10 s"),
-            (closed.duration() > Duration::from_secs(60), "open for 60 s"),
-            (!self.output.is_whole(), "frame cut off"),
-            (self.settings.place >= 2, "joint task"),
-            (self.settings.place == 1, "owner in another task"),
-        ];
-        for (reached, what) in rows {
-            if reached {
-                self.reached(what);
             }
         }
     }

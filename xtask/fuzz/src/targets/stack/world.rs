@@ -1,34 +1,17 @@
-//! What a run knows: the transport, what both sides have done, and what was found wrong.
+//! What all tasks of a run share.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
-use towline_core::{Closed, Message};
+use towline_protocol::Limits;
 use towline_protocol::deflate::PerMessageDeflate;
-use towline_protocol::{CloseCode, Limits};
 
-use super::known::Fault;
 use super::plan::Settings;
-use super::reference::{Input, Output};
-use super::wire::{ReadEnd, Wire};
+use super::state::{State, Waits};
+use super::wire::ReadEnd;
 
-/// So many polls without anything else happening are a spin.
-const SPIN: u32 = 1000;
-
-/// Above so many queued bytes no message is queued.
-const HIGH_WATER: usize = 64 * 1024;
-
-/// The name of the task that only drives the transport.
-pub(crate) const PEER: &str = "the peer";
-
-/// No run has as many polls in all.
-const MOST_POLLS: u32 = 2_000_000;
-
-/// Shared by all tasks of a run.
+/// A handle to the state of a run.
 #[derive(Clone)]
 pub(crate) struct World(Arc<Shared>);
 
@@ -44,99 +27,6 @@ impl fmt::Debug for World {
     }
 }
 
-/// What a future of the endpoint waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Waits {
-    Recv,
-    Send,
-    Flush,
-    Ping,
-    Closed,
-    Draining,
-    SinkClose,
-    /// For a time.
-    Sleep,
-}
-
-/// What ends a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
-    /// By the owner, which receives nothing more.
-    Close(CloseCode),
-    /// By a `Control`.
-    Kick(CloseCode),
-    /// The owner was dropped.
-    Drop(CloseCode),
-    /// The endpoint gave an error or panicked.
-    Fail,
-    Abort,
-    PolicyClose(CloseCode),
-    PolicyEnd(CloseCode),
-    PolicyAbort,
-    Drain(CloseCode),
-    DrainAbort,
-}
-
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) settings: Settings,
-    pub(crate) agreed: Option<PerMessageDeflate>,
-    pub(crate) wire: Wire,
-    /// How long the request is.
-    pub(crate) request: usize,
-    pub(crate) input: Input,
-    pub(crate) output: Output,
-    /// What the endpoint has queued, in its order.
-    pub(crate) sent: Vec<Message>,
-    pub(crate) sent_bytes: usize,
-    /// How long their frames are, if they are not compressed.
-    sent_frames: usize,
-    /// How many of them are known to arrive.
-    pub(crate) compared: usize,
-    pub(crate) messages_made: u32,
-    /// How many messages the owner has received.
-    pub(crate) received: usize,
-    /// When the server read the peer's Close, or a violation.
-    pub(crate) close_read: Option<Instant>,
-    /// It was told that there are no more.
-    pub(crate) received_end: bool,
-    /// It takes none any more.
-    pub(crate) discards: bool,
-    pub(crate) waits: BTreeMap<u64, (Waits, Instant)>,
-    next_wait: u64,
-    pub(crate) causes: Vec<(Cause, Instant)>,
-    pub(crate) drain_began: Option<Instant>,
-    pub(crate) opened: Option<Instant>,
-    pub(crate) closed: Option<(Closed, Instant)>,
-    /// The endpoint waits for nothing but the end of the socket.
-    pub(crate) endpoint_done: bool,
-    /// How many permits the inner service took, and when it gave them back.
-    pub(crate) permits: usize,
-    pub(crate) permit_dropped: Vec<Instant>,
-    pub(crate) pipelines: usize,
-    pub(crate) pipeline_ended: Option<Instant>,
-    pub(crate) tasks: usize,
-    /// A policy has paused reading until then.
-    pub(crate) paused: Option<Instant>,
-    /// A policy that watches messages holds this one and all behind it until then.
-    pub(crate) held: Option<(usize, Instant)>,
-    /// Answers of the peer that are on their way.
-    pub(crate) answers_due: usize,
-    /// The last progress of what puts an end off: bytes taken by the peer, messages taken or sent by the endpoint.
-    pub(crate) last_activity: Option<Instant>,
-    pub(crate) last_progress: Instant,
-    #[cfg(test)]
-    began: Instant,
-    polls: u32,
-    all_polls: u32,
-    polled_at: Instant,
-    /// When a task other than the peer's was polled.
-    pub(crate) server_polled_at: Instant,
-    findings: Vec<String>,
-    pub(crate) reached: BTreeSet<&'static str>,
-    over: bool,
-}
-
 impl World {
     pub(crate) fn new(
         settings: Settings,
@@ -144,52 +34,7 @@ impl World {
         agreed: Option<PerMessageDeflate>,
         request: &[u8],
     ) -> Self {
-        let now = Instant::now();
-        let mut wire = Wire::new();
-        wire.inbound.extend(request);
-        let state = State {
-            settings,
-            wire,
-            request: request.len(),
-            input: Input::new(limits, agreed.as_ref()),
-            output: Output::new(agreed.as_ref()),
-            agreed,
-            sent: Vec::new(),
-            sent_bytes: 0,
-            sent_frames: 0,
-            compared: 0,
-            messages_made: 0,
-            received: 0,
-            close_read: None,
-            received_end: false,
-            discards: false,
-            waits: BTreeMap::new(),
-            next_wait: 0,
-            causes: Vec::new(),
-            drain_began: None,
-            opened: None,
-            closed: None,
-            permit_dropped: Vec::new(),
-            endpoint_done: false,
-            permits: 0,
-            pipelines: 0,
-            pipeline_ended: None,
-            tasks: 0,
-            paused: None,
-            held: None,
-            answers_due: 0,
-            last_activity: None,
-            last_progress: now,
-            #[cfg(test)]
-            began: now,
-            polls: 0,
-            all_polls: 0,
-            polled_at: now,
-            server_polled_at: now,
-            findings: Vec::new(),
-            reached: BTreeSet::new(),
-            over: false,
-        };
+        let state = State::new(settings, limits, agreed, request);
         Self(Arc::new(Shared {
             state: Mutex::new(state),
             reflex: Notify::new(),
@@ -241,55 +86,20 @@ impl World {
 
     /// Notes that a future waits for something, for as long as it does.
     pub(crate) async fn waiting<F: Future>(&self, waits: Waits, future: F) -> F::Output {
-        let key = {
-            let mut state = self.lock();
-            state.next_wait += 1;
-            let key = state.next_wait;
-            state.waits.insert(key, (waits, Instant::now()));
-            key
-        };
+        let key = self.lock().begin_wait(waits);
         let _guard = Waiting { world: self, key };
         future.await
-    }
-
-    /// A task is polled; whether it may be.
-    pub(crate) fn polled(&self, task: &'static str) -> bool {
-        let mut state = self.lock();
-        if state.over {
-            return false;
-        }
-        let now = Instant::now();
-        if now != state.polled_at {
-            state.polled_at = now;
-            state.polls = 0;
-        }
-        if task != PEER {
-            state.server_polled_at = now;
-        }
-        state.polls += 1;
-        state.all_polls += 1;
-        if state.polls > SPIN {
-            state.found_spin(task);
-        } else if state.all_polls > MOST_POLLS {
-            state.find(None, format!("{MOST_POLLS} polls, the last of {task}"));
-        }
-        !state.over
     }
 
     /// What tells this run from others.
     #[cfg(test)]
     pub(crate) fn summary(&self) -> String {
-        let state = self.lock();
-        let (polls, read, written) = (state.all_polls, state.wire.read, state.output.len);
-        let took = state.last_progress - state.began;
-        let closed = state.closed.as_ref().map(|(closed, _)| closed.to_string());
-        let findings = &state.findings;
-        format!("{polls} {read} {written} {took:?} {closed:?} {findings:?}")
+        self.lock().summary()
     }
 
     /// What was found, if anything was.
     pub(crate) fn findings(&self) -> Vec<String> {
-        self.lock().findings.clone()
+        self.lock().findings().to_vec()
     }
 }
 
@@ -300,158 +110,6 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.world.lock().waits.remove(&self.key);
+        self.world.lock().end_wait(self.key);
     }
 }
-
-impl State {
-    /// Something happened that is worth more polls.
-    pub(crate) fn progress(&mut self, _what: &'static str) {
-        self.polls = 0;
-        self.last_progress = Instant::now();
-    }
-
-    /// The peer took bytes, or the endpoint took or sent a message.
-    pub(crate) fn taken_bytes(&mut self) {
-        self.progress("bytes");
-        self.last_activity = Some(self.last_progress);
-    }
-
-    pub(crate) fn cause(&mut self, cause: Cause) {
-        self.causes.push((cause, Instant::now()));
-        self.reached(match cause {
-            Cause::Close(_) => "close by the owner",
-            Cause::Kick(_) => "close by a control",
-            Cause::Drop(_) => "drop of the owner",
-            Cause::Fail => "failed endpoint",
-            Cause::Abort => "abort",
-            Cause::PolicyClose(_) => "policy close",
-            Cause::PolicyEnd(_) => "policy end",
-            Cause::PolicyAbort => "policy abort",
-            Cause::Drain(_) => "drain",
-            Cause::DrainAbort => "drain's deadline",
-        });
-    }
-
-    pub(crate) fn reached(&mut self, what: &'static str) {
-        self.reached.insert(what);
-    }
-
-    /// The endpoint has queued a message, or that was refused.
-    pub(crate) fn note_send(&mut self, message: Message, sent: bool) {
-        if !sent {
-            self.check_refused();
-            return;
-        }
-        let queued = self.sent_frames.saturating_sub(self.output.len);
-        if queued > HIGH_WATER && self.agreed.is_none() {
-            self.find(None, format!("a message is queued behind {queued} bytes"));
-        }
-        self.sent_frames += message.len() + header(message.len());
-        self.sent_bytes += message.len();
-        self.sent.push(message);
-        self.taken_bytes();
-    }
-
-    /// The owner has received a message, or that there are no more.
-    pub(crate) fn note_received(&mut self, message: Option<&Message>) {
-        self.taken_bytes();
-        let Some(message) = message else {
-            self.check_received_end();
-            self.received_end = true;
-            return;
-        };
-        if self.received_end {
-            self.find(None, "a message behind the last one");
-        }
-        if let Some((first, until)) = self.held
-            && self.received >= first
-            && Instant::now() < until
-        {
-            let text = format!("message {} is received during a pause", self.received);
-            self.find(Some(Fault::PauseLeaks), text);
-        }
-        match self.input.messages.get(self.received) {
-            Some(expected) if expected.message == *message => {}
-            Some(expected) => {
-                let text = format!(
-                    "received {} as message {}, not {}",
-                    shown(message),
-                    self.received,
-                    shown(&expected.message)
-                );
-                self.find(None, text);
-            }
-            None => self.find(
-                None,
-                format!("received {}, which was never sent", shown(message)),
-            ),
-        }
-        self.received += 1;
-    }
-
-    /// Whether a handle, a policy or the server has ended the socket.
-    pub(crate) fn ends_locally(&self) -> bool {
-        let now = Instant::now();
-        self.causes.iter().any(|(_, at)| *at <= now)
-    }
-
-    /// How many bytes of its frames the server has read.
-    pub(crate) fn frames_read(&self) -> usize {
-        self.wire.read.saturating_sub(self.request)
-    }
-
-    /// Something is wrong. The run goes no further.
-    pub(crate) fn find(&mut self, fault: Option<Fault>, what: impl Into<String>) {
-        if fault.is_some_and(Fault::is_off) {
-            self.reached("a known fault");
-            return;
-        }
-        self.over = true;
-        if self.findings.len() < 8 {
-            let fault = fault.map_or(String::new(), |fault| format!("{fault:?}: "));
-            self.findings.push(fault + &what.into());
-        }
-    }
-
-    /// Ends a run that cannot go on, because of a fault that is switched off.
-    fn found_spin(&mut self, task: &'static str) {
-        let flushes = self.waits.values().any(|(waits, _)| *waits == Waits::Flush);
-        let blocked = !self.wire.is_open() || self.wire.unflushed;
-        let fault = (flushes && blocked).then_some(Fault::FlushSpins);
-        let waits: Vec<_> = self.waits.values().map(|(waits, _)| *waits).collect();
-        self.find(
-            fault,
-            format!("{SPIN} polls in which nothing happened, the last of {task}; {waits:?}"),
-        );
-        self.over = true;
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.over
-    }
-
-    pub(crate) fn end(&mut self) {
-        self.over = true;
-    }
-}
-
-/// How long the header of an unmasked frame is.
-const fn header(len: usize) -> usize {
-    match len {
-        0..126 => 2,
-        126..65_536 => 4,
-        _ => 10,
-    }
-}
-
-/// A message, short enough for a report.
-pub(crate) fn shown(message: &Message) -> String {
-    let bytes = message.as_bytes();
-    let front = bytes[..bytes.len().min(24)].escape_ascii();
-    let kind = if message.is_text() { "text" } else { "binary" };
-    format!("{kind} of {} bytes {front}", bytes.len())
-}
-
-/// A little more than the timer's precision.
-pub(crate) const SLACK: Duration = Duration::from_millis(50);
