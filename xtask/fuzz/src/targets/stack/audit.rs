@@ -13,6 +13,12 @@ const END: Duration = Duration::from_secs(1 + 10 + 10);
 /// The end in all: `../shared` says 60 s for the grace, 60 s for the Close, 10 s for its answer and 10 s for the shutdown.
 const END_IN_ALL: Duration = Duration::from_secs(60 + 60 + 10 + 10);
 
+/// The peer's Close or violation is answered when nothing was taken or sent for so long.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// How long the endpoint may go on behind the end of its connection.
+const ENDPOINT_GRACE: Duration = Duration::from_secs(30);
+
 /// From the record of the end until the connection is dropped.
 const LINGER: Duration = Duration::from_secs(10 + 1);
 
@@ -102,11 +108,6 @@ impl State {
         }
     }
 
-    fn aborts(&self) -> bool {
-        let aborts = |cause| matches!(cause, Cause::Abort | Cause::PolicyAbort | Cause::DrainAbort);
-        self.causes.iter().any(|(cause, _)| aborts(*cause))
-    }
-
     fn audit_waits(&mut self, now: Instant) {
         if let Some(began) = self.drain_began
             && began < now
@@ -140,8 +141,42 @@ impl State {
             .min()
     }
 
+    /// What needs no peer has been done.
+    fn audit_at_once(&mut self, now: Instant) {
+        let cuts = |cause| {
+            matches!(
+                cause,
+                Cause::Abort | Cause::PolicyAbort | Cause::PolicyEnd(_) | Cause::DrainAbort
+            )
+        };
+        let cut = self
+            .causes
+            .iter()
+            .find(|(cause, at)| cuts(*cause) && *at + SLACK < now);
+        if let Some((cause, at)) = cut.copied() {
+            self.asleep(format!("no end, {:?} after {cause:?}", now - at));
+        }
+        let Some(read) = self.close_read else {
+            return;
+        };
+        let seen = self.received_end || self.discards;
+        let open = self.wire.always_open && self.settings.flush == 0;
+        let last = self.last_activity.map_or(read, |last| last.max(read));
+        let late = now > last + ANSWER + SLACK;
+        if seen && open && late && self.output.closes.is_empty() && !self.is_paused(now) {
+            let text = format!("no answer, {:?} after the peer's Close", now - last);
+            self.asleep(text);
+        }
+    }
+
     fn audit_end(&mut self, now: Instant) {
         if let Some((_, ended)) = self.closed {
+            if let Some(dropped) = self.wire.dropped
+                && !self.has_unwound()
+                && now > dropped.max(ended) + ENDPOINT_GRACE + SLACK
+            {
+                self.asleep("the endpoint is not dropped in its time");
+            }
             if self.wire.dropped.is_none() && now > ended + LINGER + SLACK {
                 self.asleep(format!(
                     "the connection is held for {:?} behind the end",
@@ -153,6 +188,7 @@ impl State {
         if self.opened.is_none() {
             return;
         }
+        self.audit_at_once(now);
         let mut began = self.end_began();
         if began.is_none() && self.received_end && self.input.end.is_some() {
             // When exactly does not matter much: it takes or sends nothing since.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::panic::resume_unwind;
 
 use tokio::task::yield_now;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use towline_core::{CloseCode, Control, WebSocket};
 
 use self::handle::Handle;
@@ -34,14 +34,40 @@ pub(crate) async fn endpoint(
     tasks: Tasks,
     socket: WebSocket,
 ) -> Result<(), Planned> {
-    let control = socket.control();
+    if plan.settings.place == 0 {
+        let owner = open(&world, &plan, &tasks, socket);
+        let result = owner.run(plan.owner).await;
+        let mut state = world.lock();
+        state.endpoint_done = true;
+        if result.is_err() {
+            state.cause(Cause::Fail);
+        }
+        return result;
+    }
+    let closed = socket.closed();
+    start(&world, plan, &tasks, socket);
+    world.lock().endpoint_done = true;
+    world.waiting(Waits::Closed, closed).await;
+    Ok(())
+}
+
+/// Runs the owner elsewhere. An error tells nobody there.
+pub(crate) fn start(world: &World, plan: Plan, tasks: &Tasks, socket: WebSocket) {
+    let owner = open(world, &plan, tasks, socket);
+    tasks.spawn("the owner", async move {
+        let _ = owner.run(plan.owner).await;
+    });
+}
+
+/// Notes that the socket is open, and hands out its handles.
+fn open(world: &World, plan: &Plan, tasks: &Tasks, socket: WebSocket) -> Owner {
     {
         let mut state = world.lock();
-        state.opened = Some(tokio::time::Instant::now());
+        state.opened = Some(Instant::now());
         state.progress("the socket is open");
     }
-    watch(&world, &tasks, &control);
-    let closed = socket.closed();
+    let control = socket.control();
+    watch(world, tasks, &control);
     let halves = plan.helpers.iter().any(|steps| !steps.is_empty())
         || plan
             .owner
@@ -49,39 +75,22 @@ pub(crate) async fn endpoint(
             .any(|step| matches!(step.verb, OwnerVerb::Both | OwnerVerb::Discard));
     let handle = if halves {
         let (sender, receiver) = socket.split();
-        for steps in &plan.helpers {
-            if !steps.is_empty() {
-                let helper = Helper {
-                    world: world.clone(),
-                    sender: sender.clone(),
-                    control: control.clone(),
-                };
-                tasks.spawn("a helper", helper.run(steps.clone()));
-            }
+        for steps in plan.helpers.iter().filter(|steps| !steps.is_empty()) {
+            let helper = Helper {
+                world: world.clone(),
+                sender: sender.clone(),
+                control: control.clone(),
+            };
+            tasks.spawn("a helper", helper.run(steps.clone()));
         }
         Handle::Halves(sender, receiver)
     } else {
         Handle::Whole(socket)
     };
-    let owner = Owner {
+    Owner {
         world: world.clone(),
         handle: Some(handle),
-    };
-    if plan.settings.place == 0 {
-        let result = owner.run(plan.owner).await;
-        world.lock().endpoint_done = true;
-        if result.is_err() {
-            world.lock().cause(Cause::Fail);
-        }
-        return result;
     }
-    tasks.spawn("the owner", async move {
-        // Elsewhere an error tells nobody.
-        let _ = owner.run(plan.owner).await;
-    });
-    world.lock().endpoint_done = true;
-    world.waiting(Waits::Closed, closed).await;
-    Ok(())
 }
 
 /// Notes how the socket ends.
@@ -91,7 +100,7 @@ fn watch(world: &World, tasks: &Tasks, control: &Control) {
         let closed = closed.await;
         let mut state = watching.lock();
         state.progress("the end of the socket");
-        state.closed = Some((closed, tokio::time::Instant::now()));
+        state.closed = Some((closed, Instant::now()));
     });
 }
 

@@ -123,6 +123,9 @@ fn settings(choices: &mut Choices<'_>) -> Settings {
         settings.silent = choices.up_to(7) as u32;
         settings.delay = choices.pick(&[0, 0, 1, 500, 9000]);
     }
+    if settings.place > 0 {
+        settings.alone = u32::from(choices.once_in(4));
+    }
     settings.early = u32::from(choices.once_in(4));
     settings.finale = choices.pick(&[0, 0, 1, 2]);
     if choices.once_in(5) {

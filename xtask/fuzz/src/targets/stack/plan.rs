@@ -81,6 +81,8 @@ settings! {
     /// Where the owner runs: 0 in the pipeline, 1 in a task of its own, 2 and 3 outside of the pipeline in one task with it,
     /// polled behind it or before.
     place = "place",
+    /// The endpoint accepts, gives the socket to a task and returns: the layers unwind, and the socket lives on.
+    alone = "alone",
     /// Every so many reads are pending at first.
     pending = "pending",
     /// How long a flush takes, in milliseconds.

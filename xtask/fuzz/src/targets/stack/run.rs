@@ -17,7 +17,7 @@ use towline_protocol::deflate::PerMessageDeflate;
 use towline_protocol::handshake;
 use towline_upgrade::{Drain, Sockets, UpgradeLayer};
 
-use super::endpoint::endpoint;
+use super::endpoint::{endpoint, start};
 use super::peer::{Peer, reflex};
 use super::plan::{DrainVerb, PeerVerb, Plan, Step, millis};
 use super::policy;
@@ -123,12 +123,21 @@ fn serve(world: &World, tasks: &Tasks, plan: &Plan, layer: &UpgradeLayer<Tasks>)
             if plan.settings.keepalive != 0 {
                 upgrade = upgrade.policy(policy::keep_alive(plan.settings.keepalive));
             }
+            if plan.settings.alone != 0 {
+                world.lock().reached("socket without its layers");
+                let socket = upgrade.accept().await;
+                let response = socket.map_or_else(Response::from, |socket| {
+                    start(&world, plan, &tasks, socket);
+                    Response::new(String::new())
+                });
+                return Ok(response);
+            }
             let serving = upgrade.serve(|socket| {
                 found_panics(world.clone(), endpoint(world.clone(), plan, tasks, socket))
             });
             let response: Response<String> =
                 serving.await.map_or_else(Response::from, Response::from);
-            Ok::<_, Infallible>(response)
+            Ok::<Response<String>, Infallible>(response)
         }
     });
     let io = TokioIo::new(Io::new(world.clone()));
@@ -215,7 +224,11 @@ async fn finish(world: &World, tasks: &Tasks, sockets: &Sockets) {
         state.wire.dropped.is_some() && state.has_unwound()
     })
     .await;
+    let active = sockets.active();
     let mut state = world.lock();
+    if active > 0 && !state.is_over() {
+        state.find(None, format!("{active} sockets are active behind the end"));
+    }
     state.verdict();
     state.end();
 }

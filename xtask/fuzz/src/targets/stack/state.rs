@@ -231,6 +231,12 @@ impl State {
         self.last_progress = Instant::now();
     }
 
+    /// The peer took bytes.
+    pub(crate) fn peer_took(&mut self) {
+        self.taken_bytes();
+        self.wire.last_taken = Some(self.last_progress);
+    }
+
     /// The peer took bytes, or the endpoint took or sent a message.
     pub(crate) fn taken_bytes(&mut self) {
         self.progress("bytes");
@@ -255,6 +261,23 @@ impl State {
 
     pub(crate) fn reached(&mut self, what: &'static str) {
         self.reached.insert(what);
+    }
+
+    /// A `try_send` found the queue full.
+    pub(crate) fn check_full(&mut self) {
+        // No less than was queued besides messages.
+        let pongs: usize = self
+            .input
+            .pings
+            .iter()
+            .map(|(ping, _)| ping.len() + 2)
+            .sum();
+        let pings = (self.output.pings.len() + 2) * 10;
+        let queued = (self.sent_frames + pongs + pings).saturating_sub(self.output.len);
+        if queued <= HIGH_WATER && self.agreed.is_none() {
+            self.find(None, format!("a message is refused behind {queued} bytes"));
+        }
+        self.reached("full queue");
     }
 
     /// The endpoint has queued a message, or that was refused.
@@ -314,6 +337,24 @@ impl State {
     pub(crate) fn ends_locally(&self) -> bool {
         let now = Instant::now();
         self.causes.iter().any(|(_, at)| *at <= now)
+    }
+
+    /// Whether something has dropped the connection at once by now, or at the end.
+    pub(crate) fn aborts(&self) -> bool {
+        let until = self
+            .closed
+            .as_ref()
+            .map_or_else(Instant::now, |(_, at)| *at);
+        let mut due = self.causes.iter().filter(|(_, at)| *at <= until + SLACK);
+        let aborts = |cause| matches!(cause, Cause::Abort | Cause::PolicyAbort | Cause::DrainAbort);
+        due.any(|(cause, _)| aborts(*cause))
+    }
+
+    /// Whether it was not left to the peer to answer our Close.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        let ends = |cause| matches!(cause, Cause::PolicyEnd(_));
+        let ends = self.causes.iter().any(|(cause, _)| ends(*cause));
+        ends || self.aborts() || self.settings.keepalive != 0
     }
 
     /// How many bytes of its frames the server has read.

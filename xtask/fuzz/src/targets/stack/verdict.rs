@@ -1,5 +1,7 @@
 //! What has to hold at the end of a run.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use towline_core::{Closed, ClosedBy};
 use towline_protocol::CloseCode;
@@ -8,6 +10,12 @@ use super::known::Fault;
 use super::reference::EndKind;
 use super::state::{Cause, SLACK, State};
 use super::wire::ReadEnd;
+
+/// How long the peer may take no byte of our Close, or not answer it.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long it may take for all of that.
+const CLOSE_LIMIT: Duration = Duration::from_secs(60);
 
 impl State {
     /// The run is over.
@@ -19,6 +27,7 @@ impl State {
         if let Some((closed, at)) = self.closed.clone() {
             self.check_closed(&closed, at);
             self.check_wire(&closed, at);
+            self.check_patience(&closed, at);
             self.check_counts(&closed);
             self.check_deliveries(&closed);
             self.note_reached(&closed);
@@ -54,7 +63,7 @@ impl State {
         let closed = self.closed.as_ref().map(|(_, at)| *at);
         if let (Some(permit), Some(closed)) = (self.permit_dropped.first().copied(), closed) {
             let fails = self.causes.iter().any(|(cause, _)| *cause == Cause::Fail);
-            if permit < closed && !fails {
+            if permit < closed && !fails && self.settings.alone == 0 {
                 self.find(None, "the permit is given back before the end");
             }
         }
@@ -183,29 +192,20 @@ impl State {
             && self.settings.flush == 0
         {
             let end = self.input.end.map(|end| end.to);
-            if end.is_some_and(|end| self.frames_read() >= end) && !self.aborts_somehow() {
+            if end.is_some_and(|end| self.frames_read() >= end) && !self.is_cut_short() {
                 self.find(None, format!("{closed} not cleanly, with both Closes"));
             }
         }
         if matches!(closed.by(), ClosedBy::Violation(_) | ClosedBy::Peer)
             && self.undisturbed()
             && self.settings.silent & 4 == 0
-            && !self.aborts_somehow()
+            && !self.is_cut_short()
             && !self.wire.inbound.is_empty()
         {
             let unread = self.wire.inbound.len();
             let text = format!("the connection is dropped over {unread} bytes");
             self.find(Some(Fault::UnreadInput), text);
         }
-    }
-
-    fn aborts_somehow(&self) -> bool {
-        self.causes.iter().any(|(cause, _)| {
-            matches!(
-                cause,
-                Cause::Abort | Cause::PolicyAbort | Cause::PolicyEnd(_) | Cause::DrainAbort
-            )
-        }) || self.settings.keepalive != 0
     }
 
     /// The transport did all it could: everything was taken, and nothing failed.
@@ -218,7 +218,32 @@ impl State {
     /// Nothing kept the server from writing its Close.
     fn close_was_due(&self, at: Instant) -> bool {
         let ended_before = self.wire.end_read.is_some_and(|end| end <= at);
-        self.undisturbed() && !ended_before && !self.aborts_somehow()
+        self.undisturbed() && !ended_before && !self.is_cut_short()
+    }
+
+    /// Whether the peer had its time to take our Close and to answer it.
+    fn check_patience(&mut self, closed: &Closed, at: Instant) {
+        let ours = matches!(
+            closed.by(),
+            ClosedBy::Endpoint | ClosedBy::Policy | ClosedBy::Drain
+        );
+        let failed = self.wire.end_read.is_some() || self.wire.write_failed.is_some();
+        if !ours || failed || self.end_was_read().is_some() || self.is_cut_short() {
+            return;
+        }
+        let Some(began) = self.end_began() else {
+            return;
+        };
+        let last = self.wire.last_taken.map_or(began, |last| last.max(began));
+        let waited = at.saturating_duration_since(last);
+        if waited + SLACK < CLOSE_TIMEOUT
+            && at.saturating_duration_since(began) + SLACK < CLOSE_LIMIT
+        {
+            self.find(
+                None,
+                format!("the peer is given up after {waited:?}, {closed}"),
+            );
+        }
     }
 
     fn check_counts(&mut self, closed: &Closed) {
@@ -274,7 +299,7 @@ impl State {
         }
         let failed = self.wire.read_end == Some(ReadEnd::Error);
         let lost = self.sent.len() - self.output.messages.len().min(self.sent.len());
-        if lost > 0 && self.undisturbed() && !failed && !self.aborts_somehow() {
+        if lost > 0 && self.undisturbed() && !failed && !self.is_cut_short() {
             let fault = self.wire.end_read.map(|_| Fault::LostAtTheEnd);
             self.find(
                 fault,

@@ -30,6 +30,7 @@ pub(crate) struct Wire {
     pub(crate) writes_fail: bool,
     /// A write has failed.
     pub(crate) write_failed: Option<Instant>,
+    pub(crate) last_taken: Option<Instant>,
     pub(crate) unflushed: bool,
     shutting_down: bool,
     pub(crate) shut_down: Option<Instant>,
@@ -116,7 +117,7 @@ impl Io {
                     *credit -= most;
                 }
                 state.wire.unflushed = true;
-                state.taken_bytes();
+                state.peer_took();
                 state.output_changed();
                 Poll::Ready(Ok(most))
             }

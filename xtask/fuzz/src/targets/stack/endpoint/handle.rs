@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::timeout;
-use towline_core::{CloseCode, Closed, Control, Message, Receiver, SendOptions, Sender, WebSocket};
+use towline_core::{
+    CloseCode, Closed, Control, Message, Receiver, SendOptions, Sender, TrySendError, WebSocket,
+};
 
 use crate::targets::stack::message::message;
 use crate::targets::stack::plan::{OwnerVerb, Step, millis};
@@ -221,15 +223,10 @@ impl Handle {
     }
 
     fn try_send(&self, world: &World, message: Message) -> bool {
-        let copy = message.clone();
-        let sent = match self {
-            Self::Whole(socket) => socket.try_send(message).is_ok(),
-            Self::Halves(sender, _) => sender.try_send(message).is_ok(),
-        };
-        if sent {
-            world.lock().note_send(copy, true);
+        match self {
+            Self::Whole(socket) => try_send(world, message, |message| socket.try_send(message)),
+            Self::Halves(sender, _) => try_send(world, message, |message| sender.try_send(message)),
         }
-        sent
     }
 
     async fn forward(&mut self, world: &World, every: u32) {
@@ -277,6 +274,23 @@ pub(super) async fn send(
     let sent = world.waiting(Waits::Send, sent).await.is_ok();
     world.lock().note_send(copy, sent);
     sent
+}
+
+pub(super) fn try_send(
+    world: &World,
+    message: Message,
+    send: impl FnOnce(Message) -> Result<(), TrySendError>,
+) -> bool {
+    let copy = message.clone();
+    let sent = send(message);
+    let is_sent = sent.is_ok();
+    let mut state = world.lock();
+    match sent {
+        Ok(()) => state.note_send(copy, true),
+        Err(TrySendError::Full(_)) => state.check_full(),
+        Err(_) => state.check_refused(),
+    }
+    is_sent
 }
 
 /// As `SinkExt::feed`, which does not tell whether the message was queued.

@@ -4,7 +4,7 @@ use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use towline_core::{Control, Message, Sender};
 
-use super::handle::{close_code, ping, send};
+use super::handle::{close_code, ping, send, try_send};
 use crate::targets::stack::message::message;
 use crate::targets::stack::plan::{HelperVerb, Step, millis};
 use crate::targets::stack::state::{Cause, Waits};
@@ -72,11 +72,8 @@ impl Helper {
     }
 
     fn try_send(&self, message: Message) -> bool {
-        let copy = message.clone();
-        let sent = self.sender.try_send(message).is_ok();
-        if sent {
-            self.world.lock().note_send(copy, true);
-        }
-        sent
+        try_send(&self.world, message, |message| {
+            self.sender.try_send(message)
+        })
     }
 }
