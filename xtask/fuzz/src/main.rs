@@ -68,7 +68,7 @@ struct Options {
     #[arg(long, value_name = "NUMBER", value_parser = known::by_number)]
     check: Vec<Fault>,
 
-    /// Switches on the checks of all known faults
+    /// Switches on the checks of all known faults; each that is found is switched off again, and the run goes on
     #[arg(long)]
     all_checks: bool,
 
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
     let targets = if options.target.is_empty() {
         TARGETS.iter().collect()
     } else {
-        options.target
+        options.target.clone()
     };
 
     known::check(&options.check);
@@ -100,19 +100,32 @@ fn main() -> ExitCode {
     run::silence_panics();
     let mut code = ExitCode::SUCCESS;
     for target in targets {
-        let result = match &options.input {
-            Some(path) => run::run_file(target, path),
-            None => run::run(target, seed, budget).map_err(|failure| failure.to_string()),
-        };
-        if let Err(failure) = result {
+        while let Err((failure, goes_on)) = try_target(target, &options, seed, budget) {
             eprintln!("{:<13}FAILED: {failure}", target.name);
             code = ExitCode::FAILURE;
+            if !goes_on {
+                break;
+            }
         }
     }
     if options.stats {
         print!("{}", targets::stack::reached::table());
     }
     code
+}
+
+/// Runs a target, or only an input; else what is wrong, and whether to look for more.
+fn try_target(
+    target: &Target,
+    options: &Options,
+    seed: u64,
+    budget: Budget,
+) -> Result<(), (String, bool)> {
+    match &options.input {
+        Some(path) => run::run_file(target, path).map_err(|failure| (failure, false)),
+        None => run::run(target, seed, budget)
+            .map_err(|failure| (failure.to_string(), failure.is_known)),
+    }
 }
 
 fn target(name: &str) -> Result<&'static Target, String> {

@@ -11,6 +11,7 @@ use crate::choices::{Choices, Random};
 use crate::corpus;
 use crate::minimise::minimise;
 use crate::targets::Target;
+use crate::targets::stack::known;
 
 /// When a run ends that finds nothing.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Failure {
     iteration: u64,
     message: String,
     path: PathBuf,
+    /// It is a known fault, whose check is switched off from here on.
+    pub(crate) is_known: bool,
 }
 
 impl fmt::Display for Failure {
@@ -58,7 +61,10 @@ pub(crate) fn run(target: &Target, seed: u64, budget: Budget) -> Result<(), Fail
         let tape = random.tape();
         let input = (target.generate)(&mut Choices::new(&tape));
         if check(target, &input).is_err() {
-            return Err(fail(target, seed, iteration, tape));
+            let checked = known::narrow();
+            let mut failure = fail(target, seed, iteration, tape);
+            failure.is_known = known::widen(checked);
+            return Err(failure);
         }
         iteration += 1;
     }
@@ -87,13 +93,15 @@ fn fail(target: &Target, seed: u64, iteration: u64, tape: Vec<u8>) -> Failure {
     let input = whole(&rest);
 
     let message = check(target, &input).expect_err("only what fails is kept");
-    let name = format!("seed-{seed}-{iteration}");
+    let known = known::found().map_or(String::new(), |fault| format!("-{fault:?}"));
+    let name = format!("seed-{seed}-{iteration}{known}");
     let path = corpus::write(target, &name, &input)
         .unwrap_or_else(|error| PathBuf::from(format!("nothing: {error}")));
     Failure {
         iteration,
         message,
         path,
+        is_known: false,
     }
 }
 
@@ -115,6 +123,7 @@ pub(crate) fn last_panic() -> String {
 
 /// Whether the target finds nothing wrong with the input; else what it panicked with.
 fn check(target: &Target, input: &[u8]) -> Result<(), String> {
+    known::set_found(None);
     panic::catch_unwind(|| (target.check)(input)).map_err(|_| PANIC.take())
 }
 

@@ -159,6 +159,9 @@ impl State {
         let Some(read) = self.close_read else {
             return;
         };
+        if self.waits_for(Waits::Ping) && read < now && (self.received_end || self.discards) {
+            self.asleep("a ping waits behind the peer's Close");
+        }
         let seen = self.received_end || self.discards;
         let open = self.wire.always_open && self.settings.flush == 0;
         let last = self.last_activity.map_or(read, |last| last.max(read));

@@ -5,6 +5,7 @@ mod helper;
 
 use std::fmt;
 use std::panic::resume_unwind;
+use std::pin::Pin;
 
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
@@ -89,6 +90,7 @@ fn open(world: &World, plan: &Plan, tasks: &Tasks, socket: WebSocket) -> Owner {
     };
     Owner {
         world: world.clone(),
+        tasks: tasks.clone(),
         handle: Some(handle),
     }
 }
@@ -106,6 +108,7 @@ fn watch(world: &World, tasks: &Tasks, control: &Control) {
 
 struct Owner {
     world: World,
+    tasks: Tasks,
     handle: Option<Handle>,
 }
 
@@ -134,9 +137,23 @@ impl Owner {
         drop(handle);
     }
 
+    /// Goes on in another task, where an error tells nobody.
+    fn move_on(self, steps: Vec<Step<OwnerVerb>>) {
+        self.world.lock().reached("owner that moves");
+        let tasks = self.tasks.clone();
+        let rest: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(self.run(steps));
+        tasks.spawn("the moved owner", async move {
+            let _ = rest.await;
+        });
+    }
+
     async fn run(mut self, steps: Vec<Step<OwnerVerb>>) -> Result<(), Planned> {
-        for step in steps {
+        for (index, step) in steps.iter().copied().enumerate() {
             match step.verb {
+                OwnerVerb::Move => {
+                    self.move_on(steps[index + 1..].to_vec());
+                    return Ok(());
+                }
                 OwnerVerb::Sleep => self.world.waiting(Waits::Sleep, sleep(step.millis())).await,
                 OwnerVerb::Yield => yield_now().await,
                 OwnerVerb::Drop => self.release(),

@@ -81,10 +81,15 @@ fn theme(choices: &mut Choices<'_>, plan: &mut Plan) {
                 plan.peer.push(peer(PeerVerb::Ping, 4, 0, 0));
                 plan.peer.push(peer(PeerVerb::Wait, time(choices), 0, 0));
                 plan.peer
-                    .push(peer(PeerVerb::Take, choices.pick(&[1, 5, 100]), 0, 0));
+                    .push(peer(PeerVerb::Take, choices.pick(&[0, 0, 0, 1, 100]), 0, 0));
             }
             plan.owner
                 .push(owner(OwnerVerb::Send, size(choices), kind(choices), 0));
+            if choices.once_in(2) {
+                let millis = choices.pick(&[20, 1, 600, 2000]);
+                plan.owner.push(owner(OwnerVerb::Sleep, millis, 0, 0));
+                plan.owner.push(owner(OwnerVerb::Close, 1000, 1, 0));
+            }
         }
         // A slow endpoint behind a fast peer.
         4 => {
@@ -224,7 +229,7 @@ fn owner(choices: &mut Choices<'_>) -> Step<OwnerVerb> {
     use OwnerVerb as Verb;
 
     let step = |verb, a, b, c| Step { verb, a, b, c };
-    match choices.up_to(33) {
+    match choices.up_to(34) {
         0..=3 => step(Verb::Recv, choices.pick(&[1, 2, 10, 100]), 0, 0),
         4..=8 => step(Verb::Send, size(choices), kind(choices), 0),
         9 => step(Verb::RecvWithin, time(choices), 0, 0),
@@ -261,6 +266,7 @@ fn owner(choices: &mut Choices<'_>) -> Step<OwnerVerb> {
         ),
         31 => step(Verb::SinkClose, 0, 0, 0),
         32 => step(Verb::Drop, 0, 0, 0),
+        33 => step(Verb::Move, 0, 0, 0),
         _ => step(Verb::Discard, 0, 0, 0),
     }
 }

@@ -1,7 +1,7 @@
 //! The checks that known faults break, by the number of the fault. They are switched off here and nowhere else: delete the
 //! line of [`FAULTS`] with the fault, and its check stays on. `--check NUMBER` and `--all-checks` switch them on for a run.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// A known fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub(crate) enum Fault {
     PauseLeaks,
     /// The slot is given back after the peer has seen the end.
     SlotKept,
+    /// The pings of a policy pile up while the peer takes nothing, without a bound but the policy's own.
+    PingsPileUp,
 }
 
 /// The faults whose checks are switched off at present, with their numbers.
@@ -43,11 +45,14 @@ const FAULTS: &[(&str, Fault)] = &[
     ("16", Fault::AbortForgotten),
     ("17", Fault::PauseLeaks),
     ("19", Fault::SlotKept),
+    ("pings", Fault::PingsPileUp),
 ];
 
 thread_local! {
     /// A run stays in its thread, and tests may switch on a check each.
     static CHECKED: RefCell<Vec<Fault>> = const { RefCell::new(Vec::new()) };
+    /// What the last run came to first, if that was a known fault.
+    static FOUND: Cell<Option<Fault>> = const { Cell::new(None) };
 }
 
 /// The fault of this number.
@@ -71,7 +76,48 @@ pub(crate) fn check_all() {
     }
 }
 
+/// A run begins or ends with this finding.
+pub(crate) fn set_found(fault: Option<Fault>) {
+    FOUND.set(fault);
+}
+
+/// What the last run came to, if that was a known fault.
+pub(crate) fn found() -> Option<Fault> {
+    FOUND.get()
+}
+
+/// Only makes the check that the last run has failed: what is minimised stays what it is.
+pub(crate) fn narrow() -> Vec<Fault> {
+    let found = FOUND.get().into_iter().collect();
+    CHECKED.replace(found)
+}
+
+/// Makes these checks again, but for the one that was [narrowed](narrow) to; whether there was one.
+pub(crate) fn widen(checked: Vec<Fault>) -> bool {
+    let done = CHECKED.replace(checked);
+    CHECKED.with_borrow_mut(|checked| checked.retain(|fault| !done.contains(fault)));
+    !done.is_empty()
+}
+
 impl Fault {
+    /// What a run has come to that broke a check which is switched off.
+    pub(crate) const fn reached(self) -> &'static str {
+        match self {
+            Self::SharedTask => "known fault: shared task",
+            Self::FlushSpins => "known fault: flush spins",
+            Self::EndUnbounded => "known fault: end not bounded",
+            Self::PongBehindClose => "known fault: pong behind Close",
+            Self::FragmentedMessage => "known fault: message in several frames",
+            Self::UnreadInput => "known fault: dropped over input",
+            Self::LostAtTheEnd => "known fault: lost at the end",
+            Self::LostBehindOurClose => "known fault: lost behind our Close",
+            Self::AbortForgotten => "known fault: abort forgotten",
+            Self::PauseLeaks => "known fault: pause leaks",
+            Self::SlotKept => "known fault: slot kept",
+            Self::PingsPileUp => "known fault: pings pile up",
+        }
+    }
+
     /// Whether its check is switched off.
     pub(crate) fn is_off(self) -> bool {
         let off = FAULTS.iter().any(|(_, fault)| *fault == self);

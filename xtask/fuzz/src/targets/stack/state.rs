@@ -8,7 +8,7 @@ use towline_core::{Closed, Message};
 use towline_protocol::deflate::PerMessageDeflate;
 use towline_protocol::{CloseCode, Limits};
 
-use super::known::Fault;
+use super::known::{self, Fault};
 use super::message::{header, shown};
 use super::plan::Settings;
 use super::reference::{Input, Output};
@@ -275,7 +275,8 @@ impl State {
         let pings = (self.output.pings.len() + 2) * 10;
         let queued = (self.sent_frames + pongs + pings).saturating_sub(self.output.len);
         if queued <= HIGH_WATER && self.agreed.is_none() {
-            self.find(None, format!("a message is refused behind {queued} bytes"));
+            let fault = (self.settings.policy == 10).then_some(Fault::PingsPileUp);
+            self.find(fault, format!("a message is refused behind {queued} bytes"));
         }
         self.reached("full queue");
     }
@@ -364,11 +365,13 @@ impl State {
 
     /// Something is wrong. The run goes no further.
     pub(crate) fn find(&mut self, fault: Option<Fault>, what: impl Into<String>) {
-        if fault.is_some_and(Fault::is_off) {
-            self.reached("a known fault");
-            return;
+        if let Some(fault) = fault.filter(|fault| fault.is_off()) {
+            return self.reached(fault.reached());
         }
         self.over = true;
+        if self.findings.is_empty() {
+            known::set_found(fault);
+        }
         if self.findings.len() < 8 {
             let fault = fault.map_or(String::new(), |fault| format!("{fault:?}: "));
             self.findings.push(fault + &what.into());

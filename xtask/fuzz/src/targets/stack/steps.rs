@@ -97,6 +97,9 @@ impl State {
                 .get(received - 1)
                 .map_or(read, |last| last.end),
         };
+        if read <= taken + READ_AHEAD {
+            return;
+        }
         // Control frames take no room.
         let next = self.input.messages.get(self.received);
         let longest = self.input.messages[self.received.min(self.input.messages.len())..]

@@ -181,6 +181,7 @@ impl Handle {
             }
             OwnerVerb::Sleep
             | OwnerVerb::Yield
+            | OwnerVerb::Move
             | OwnerVerb::Drop
             | OwnerVerb::Panic
             | OwnerVerb::Error

@@ -102,6 +102,8 @@ verbs! {
         Abort = "abort",
         /// Receives to the end while it sends `a` messages of `b` bytes in the same task, and flushes.
         Both = "both",
+        /// Goes on in another task.
+        Move = "move",
         Drop = "drop",
         Panic = "panic",
         Error = "error",
