@@ -59,7 +59,9 @@ fn decode(stream: &Stream) -> Ours {
         let end = ours.end.min(wire.len());
         while at < end && ours.violation.is_none() {
             match decoder.decode(&mut wire[at..end]) {
-                Ok(Decoded { consumed, event }) => {
+                Ok(Decoded {
+                    consumed, event, ..
+                }) => {
                     at += consumed;
                     ours.seen.extend(event.as_ref().map(Seen::from));
                     if let Some(Event::Close(_)) = event {

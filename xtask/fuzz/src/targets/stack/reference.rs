@@ -67,7 +67,9 @@ impl Input {
         let mut at = 0;
         while self.end.is_none() {
             match self.decoder.decode(&mut bytes[at..]) {
-                Ok(Decoded { consumed, event }) => {
+                Ok(Decoded {
+                    consumed, event, ..
+                }) => {
                     at += consumed;
                     let end = start + at;
                     match event {
@@ -164,7 +166,9 @@ impl Output {
         let mut at = 0;
         while at < bytes.len() && self.violation.is_none() {
             match self.decoder.decode(&mut bytes[at..]) {
-                Ok(Decoded { consumed, event }) => {
+                Ok(Decoded {
+                    consumed, event, ..
+                }) => {
                     at += consumed;
                     match event {
                         Some(Event::Message(message)) => {
