@@ -70,6 +70,7 @@ mod io;
 mod outbox;
 mod pool;
 mod shared;
+mod sync;
 mod timer;
 
 #[cfg(feature = "axum")]

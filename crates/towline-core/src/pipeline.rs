@@ -22,7 +22,6 @@ use std::time::Duration;
 use http::{Extensions, Request, Response};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
-use parking_lot::Mutex;
 use towline_protocol::Limits;
 #[cfg(feature = "deflate")]
 use towline_protocol::deflate::PerMessageDeflate;
@@ -35,6 +34,7 @@ use crate::error::{AcceptError, UpgradeFailed};
 use crate::handshake_error::{HandshakeError, HandshakeErrorKind};
 use crate::policies::Policies;
 use crate::shared::Shared;
+use crate::sync::Mutex;
 use crate::upgrade::{Options, WebSocketUpgrade, is_reserved};
 
 /// The head of `request`, with the `:protocol` that hyper leaves in its extensions.

@@ -19,10 +19,9 @@ mod handle_side;
 #[cfg(feature = "deflate")]
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use tokio::time::Instant;
 #[cfg(feature = "deflate")]
 use towline_protocol::deflate::Compression;
@@ -47,6 +46,7 @@ use crate::deflating::{Deflating, Queue};
 use crate::error::{SendError, UpgradeFailed};
 use crate::outbox::Outbox;
 use crate::sender::SendOptions;
+use crate::sync::{AtomicUsize, Mutex};
 
 /// Above this many queued bytes, `send` waits.
 const HIGH_WATER: usize = 64 * 1024;

@@ -2,7 +2,8 @@
 
 use std::mem;
 use std::task::{Context, Waker};
-use std::thread::{self, ThreadId};
+
+use crate::sync::{ThreadId, thread};
 
 #[derive(Debug, Default)]
 pub(super) struct Wakers {
