@@ -19,7 +19,7 @@ pub(crate) fn root() -> PathBuf {
 
 /// A command of cargo in the root of the workspace.
 ///
-/// Neither RUSTFLAGS nor the profile differ between the tasks: what one has built, the next one uses.
+/// Neither RUSTFLAGS nor the profile differ between the tasks, but for the model: what one has built, the next one uses.
 pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root());

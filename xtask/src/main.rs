@@ -10,6 +10,7 @@ mod clients;
 mod conformance;
 mod fuzz;
 mod half_open;
+mod model;
 mod proxies;
 mod soak;
 mod test;
@@ -38,13 +39,18 @@ struct Task {
 const TASKS: &[Task] = &[
     Task {
         name: "test",
-        about: "format, clippy, tests, doctests, docs, each feature alone, fuzzing, tidy; needs cargo only",
+        about: "format, clippy, tests, doctests, docs, each feature alone, model, fuzzing, tidy; needs cargo only",
         run: test::run,
     },
     Task {
         name: "tidy",
         about: "the rules of the tree that no compiler checks",
         run: tidy::run,
+    },
+    Task {
+        name: "model",
+        about: "the driver and the handles of a socket in the orders in which their tasks can run: no wake-up is lost",
+        run: model::run,
     },
     Task {
         name: "fuzz",

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::{
     cargo::{cargo, root},
-    fuzz,
+    fuzz, model,
     steps::{Result, Steps, execute},
     tidy::{self, manifest},
 };
@@ -61,7 +61,9 @@ pub(crate) fn run(steps: &mut Steps) -> Option<()> {
         )
     });
     steps.run("each feature alone", each_feature_alone);
-    fuzz::try_short(steps)
+    // Also behind one that fails.
+    let model = model::run(steps);
+    fuzz::try_short(steps).and(model)
 }
 
 /// Checks every crate by itself: without features, then with each of them.
