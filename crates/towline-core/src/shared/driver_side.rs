@@ -382,9 +382,14 @@ impl State {
 
     #[inline]
     fn written(&mut self, written: Written, wakes: &mut Wakes) {
-        self.writing = written.left;
-        self.unflushed = written.unflushed;
-        if (self.ping.is_some() || !self.wakers.send.is_empty()) && self.queued() <= HIGH_WATER {
+        let Written { left, unflushed } = written;
+        // A `flush` wakes the driver each time it is polled. If it were woken without progress, the two would spin.
+        let changed = (self.writing, self.unflushed) != (left, unflushed);
+        (self.writing, self.unflushed) = (left, unflushed);
+        if changed
+            && (self.ping.is_some() || !self.wakers.send.is_empty())
+            && self.queued() <= HIGH_WATER
+        {
             self.room_again(wakes);
         }
     }

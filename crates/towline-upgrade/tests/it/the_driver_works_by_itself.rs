@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use futures_util::SinkExt;
 use tower::Layer;
-use towline_core::{ClosedBy, Message, WebSocket, WebSocketUpgrade};
+use towline_core::{ClosedBy, Message, SendError, WebSocket, WebSocketUpgrade};
 use towline_upgrade::UpgradeLayer;
 
 use crate::support::{
     BINARY, Clock, HANDSHAKE, NEVER, PING, PONG, TEXT, echo, frame, once, open_served, respond,
-    serve, settle,
+    serve, settle, without_spinning,
 };
 
 /// An endpoint that holds the socket and does something else.
@@ -237,4 +238,35 @@ async fn what_is_discarded_counts_once() {
         (closed.messages_received(), closed.bytes_received()),
         (1000, 1000)
     );
+}
+
+/// More than the transport takes, by less than the send queue's high-water mark.
+const MORE: usize = 100 * 1024;
+
+/// Driver and flushing task would wake each other, and take a processor, until the peer reads.
+#[tokio::test(start_paused = true)]
+async fn a_flush_sleeps_while_the_peer_takes_no_byte_of_the_close() {
+    let (_peer, ended) = open_served(|socket| async move {
+        let (sender, receiver) = socket.split();
+        sender.send(vec![0; MORE]).await.unwrap();
+        sender.control().close(1000, "").unwrap();
+        let flush = tokio::spawn(async move { without_spinning(sender.flush()).await });
+        assert_eq!(flush.await.unwrap(), Err(SendError::Closed));
+        drop(receiver);
+    })
+    .await;
+    assert!(!ended.closed().await.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_sleeps_while_the_peer_takes_no_byte_of_the_close() {
+    let (_peer, ended) = open_served(|mut socket| async move {
+        let control = socket.control();
+        socket.feed(vec![0; MORE].into()).await.unwrap();
+        control.close(1000, "").unwrap();
+        let flush = tokio::spawn(async move { without_spinning(socket.flush()).await });
+        assert_eq!(flush.await.unwrap(), Err(SendError::Closed));
+    })
+    .await;
+    assert!(!ended.closed().await.is_clean());
 }
