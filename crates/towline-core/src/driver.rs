@@ -110,10 +110,13 @@ impl Driver {
         for round in 0..ROUNDS {
             bytes += self.read(cx);
             // Whatever woke the task in the first place may have been meant for the endpoint.
-            if (self.shared.deliver(&mut self.arrived, cx) || round == 0)
-                && let Err(EndpointFailed) = endpoint(cx)
-            {
-                self.shared.fail();
+            if self.shared.deliver(&mut self.arrived, cx) || round == 0 {
+                let call = self.shared.endpoint_call();
+                let ended = endpoint(cx);
+                drop(call);
+                if let Err(EndpointFailed) = ended {
+                    self.shared.fail();
+                }
             }
             bytes += self.write(cx);
             let finished = match &mut self.connection {

@@ -18,6 +18,7 @@ mod handle_side;
 
 #[cfg(feature = "deflate")]
 use std::mem;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -39,7 +40,7 @@ pub(crate) use self::policy_side::Signals;
 pub(crate) use self::policy_side::{Messages, News, SentPing};
 pub(crate) use self::waiter::Waiter;
 pub(crate) use self::wakers::List;
-use self::wakers::{Wakers, Wakes};
+use self::wakers::{Caller, EndpointCall, Wakers, Wakes};
 use crate::closed::{Closed, ClosedBy, Negotiated, Traffic};
 #[cfg(feature = "deflate")]
 use crate::deflating::{Deflating, Queue};
@@ -194,6 +195,22 @@ impl Shared {
         state.inbox.taken - self.at_hand.load(Ordering::Relaxed) as u64
     }
 
+    /// To be kept while the driver polls the endpoint.
+    #[inline]
+    pub(crate) fn endpoint_call(&self) -> EndpointCall {
+        EndpointCall::begin(self.address())
+    }
+
+    /// From where this is called.
+    #[inline]
+    fn caller(&self) -> Caller {
+        Caller::of(self.address())
+    }
+
+    fn address(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+
     #[inline]
     fn with<R>(&self, f: impl FnOnce(&mut State, &mut Wakes) -> R) -> R {
         let mut wakes = Wakes::default();
@@ -211,9 +228,9 @@ impl State {
     }
 
     /// Whether there is nothing more to take. While that is so, there is attention.
-    fn recv_is_over(&mut self, wakes: &mut Wakes) -> bool {
+    fn recv_is_over(&mut self, caller: Caller, wakes: &mut Wakes) -> bool {
         if self.close.received.is_some() {
-            self.close.saw_end(self.wakers.is_in_driver());
+            self.close.saw_end(caller);
             self.wakers.wake_driver(wakes);
             return true;
         }

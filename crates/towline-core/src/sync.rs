@@ -1,17 +1,22 @@
-//! The lock and the threads that the tasks of a socket use, which the model check (`tests/model`) replaces by loom's.
+//! What the tasks of a socket share or keep for each thread: the model check (`tests/model`) replaces it by loom's.
 //!
-//! loom runs all threads of a model on one thread of the system: a `thread_local` whose value belongs to one of them must
-//! come from loom as well.
+//! loom runs all threads of a model on one thread of the system, so that a `thread_local` whose value belongs to one of them
+//! must come from loom as well.
 
 #[cfg(not(towline_model))]
 pub(crate) use self::real::*;
 
 #[cfg(not(towline_model))]
 mod real {
+    use std::cell::Cell;
     pub(crate) use std::sync::atomic::AtomicUsize;
-    pub(crate) use std::thread::{self, ThreadId};
 
     pub(crate) use parking_lot::Mutex;
+
+    thread_local! {
+        /// The address of the socket whose driver is polling its endpoint on this thread, or 0.
+        pub(crate) static ENDPOINT_OF: Cell<usize> = const { Cell::new(0) };
+    }
 }
 
 #[cfg(towline_model)]
@@ -19,10 +24,14 @@ pub(crate) use self::model::*;
 
 #[cfg(towline_model)]
 mod model {
+    use std::cell::Cell;
     use std::sync::PoisonError;
 
     pub(crate) use loom::sync::atomic::AtomicUsize;
-    pub(crate) use loom::thread::{self, ThreadId};
+
+    loom::thread_local! {
+        pub(crate) static ENDPOINT_OF: Cell<usize> = Cell::new(0);
+    }
 
     /// loom's, without poison, as parking_lot's is.
     #[derive(Debug)]

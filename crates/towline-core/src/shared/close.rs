@@ -2,6 +2,7 @@
 
 use towline_protocol::{CloseCode, CloseFrame};
 
+use super::Caller;
 use crate::closed::ClosedBy;
 
 /// Both directions of the close handshake.
@@ -50,9 +51,9 @@ impl Close {
         self.queued || self.requested.is_some() || self.received.is_some()
     }
 
-    /// `recv` gave its `None`. Outside of the driver's task nothing tells when the endpoint has run once more.
-    pub(super) fn saw_end(&mut self, in_driver: bool) {
-        if in_driver && self.seen == Seen::No {
+    /// `recv` gave its `None`. For a handle outside of the endpoint nothing tells when its owner has run once more.
+    pub(super) fn saw_end(&mut self, caller: Caller) {
+        if caller == Caller::Endpoint && self.seen == Seen::No {
             self.seen = Seen::ThisRun;
         }
     }
@@ -110,7 +111,9 @@ mod tests {
     /// Whether it is when `recv` was called in a run of the driver.
     fn answers(recv: impl FnOnce(&Shared)) -> bool {
         let shared = closing();
+        let call = shared.endpoint_call();
         recv(&shared);
+        drop(call);
         is_answered(&shared)
     }
 
@@ -129,7 +132,9 @@ mod tests {
         let mut cx = Context::from_waker(Waker::noop());
         let full = || {
             let shared = closing();
+            let call = shared.endpoint_call();
             recv_is_over(&shared);
+            drop(call);
             shared.push(vec![0; HIGH_WATER + 1].into()).unwrap();
             shared
         };

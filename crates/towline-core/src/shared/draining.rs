@@ -27,7 +27,9 @@ impl Shared {
             if state.draining || state.is_closed() {
                 return Poll::Ready(());
             }
-            state.wakers.wait(List::Closed, waits, cx, wakes);
+            state
+                .wakers
+                .wait(List::Closed, waits, self.caller(), cx, wakes);
             Poll::Pending
         })
     }

@@ -60,9 +60,6 @@ impl Shared {
             state.wakers.woken = false;
             // In another task the timer is to be armed anew.
             state.wakers.attention |= wakes.register(&mut state.wakers.driver, cx);
-            if state.wakers.attention {
-                state.wakers.note_thread();
-            }
             state.take_in(arrived, wakes);
             mem::take(&mut state.wakers.endpoint_ready)
         });

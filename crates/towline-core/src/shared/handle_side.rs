@@ -18,7 +18,7 @@ impl Shared {
     pub(crate) fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<(), UpgradeFailed>> {
         self.with(|state, wakes| match &mut state.phase {
             Phase::Upgrading => {
-                wakes.register(&mut state.wakers.recv, cx);
+                state.wakers.wait_recv(self.caller(), cx, wakes);
                 Poll::Pending
             }
             Phase::Failed(error) => {
@@ -40,10 +40,10 @@ impl Shared {
                 state.wakers.wake_driver_for_messages(wakes);
                 return Poll::Ready(Some(message));
             }
-            if state.wakers.attention && state.recv_is_over(wakes) {
+            if state.wakers.attention && state.recv_is_over(self.caller(), wakes) {
                 return Poll::Ready(None);
             }
-            wakes.register(&mut state.wakers.recv, cx);
+            state.wakers.wait_recv(self.caller(), cx, wakes);
             Poll::Pending
         })
     }
@@ -65,7 +65,9 @@ impl Shared {
                 return Poll::Ready(Ok(()));
             }
             state.sink_waits = true;
-            state.wakers.wait_in_sink(List::Send, cx, wakes);
+            state
+                .wakers
+                .wait_in_sink(List::Send, self.caller(), cx, wakes);
             Poll::Pending
         })
     }
@@ -109,7 +111,9 @@ impl Shared {
             let room = state.room_to_send();
             if matches!(room, Ok(false)) {
                 state.sends_waiting += usize::from(!*waits);
-                state.wakers.wait(List::Send, waits, cx, wakes);
+                state
+                    .wakers
+                    .wait(List::Send, waits, self.caller(), cx, wakes);
                 return Poll::Pending;
             }
             if mem::take(waits) {
@@ -143,7 +147,9 @@ impl Shared {
             if let Some(flushed) = state.flushed(wakes) {
                 return Poll::Ready(flushed);
             }
-            state.wakers.wait(List::Send, waits, cx, wakes);
+            state
+                .wakers
+                .wait(List::Send, waits, self.caller(), cx, wakes);
             Poll::Pending
         })
     }
@@ -154,7 +160,9 @@ impl Shared {
             if let Some(flushed) = state.flushed(wakes) {
                 return Poll::Ready(flushed);
             }
-            state.wakers.wait_in_sink(List::Send, cx, wakes);
+            state
+                .wakers
+                .wait_in_sink(List::Send, self.caller(), cx, wakes);
             Poll::Pending
         })
     }
@@ -185,7 +193,9 @@ impl Shared {
             if state.is_closed() || state.close.received.is_some() {
                 return Poll::Ready(Err(PingError::Closed));
             }
-            state.wakers.wait(List::Pong, waits, cx, wakes);
+            state
+                .wakers
+                .wait(List::Pong, waits, self.caller(), cx, wakes);
             Poll::Pending
         })
     }
@@ -230,7 +240,9 @@ impl Shared {
             // Nobody was given a handle to a socket whose upgrade failed.
             Phase::Upgrading | Phase::Failed(_) => Poll::Pending,
             Phase::Open { .. } => {
-                state.wakers.wait(List::Closed, waits, cx, wakes);
+                state
+                    .wakers
+                    .wait(List::Closed, waits, self.caller(), cx, wakes);
                 Poll::Pending
             }
         })
@@ -243,7 +255,9 @@ impl Shared {
                 return Poll::Ready(());
             }
             state.request_close(frame, false, wakes);
-            state.wakers.wait_in_sink(List::Closed, cx, wakes);
+            state
+                .wakers
+                .wait_in_sink(List::Closed, self.caller(), cx, wakes);
             Poll::Pending
         })
     }

@@ -81,10 +81,12 @@ impl Shared {
             }
             match direction {
                 Direction::Read => {
-                    wakes.register(&mut state.wakers.recv, cx);
+                    state.wakers.wait_recv(self.caller(), cx, wakes);
                 }
                 Direction::Write => {
-                    state.wakers.wait_in_sink(List::Send, cx, wakes);
+                    state
+                        .wakers
+                        .wait_in_sink(List::Send, self.caller(), cx, wakes);
                 }
             }
             Poll::Pending

@@ -1,21 +1,25 @@
-//! Who waits for what, and how a wake is saved.
+//! The wakers of a socket, and the rule by which a wake-up is saved.
+//!
+//! A waker is not called if the driver is running, the waker is that of the driver's task, and it was registered inside the
+//! driver's own call of the endpoint ([`Caller::Endpoint`]). The driver then polls the endpoint once more instead. Equal
+//! wakers alone prove nothing: a future beside the pipeline in the same task has the same waker, and the driver does not
+//! poll it.
 
+use std::cell::Cell;
 use std::mem;
 use std::task::{Context, Waker};
 
-use crate::sync::{ThreadId, thread};
+use crate::sync::ENDPOINT_OF;
 
 #[derive(Debug, Default)]
 pub(super) struct Wakers {
     pub(super) driver: Option<Waker>,
-    pub(super) recv: Option<Waker>,
+    pub(super) recv: Option<Registered>,
     pub(super) send: Waiting,
     pong: Waiting,
     closed: Waiting,
     /// The driver is in `poll` and will look at the state again, so nobody needs to wake it.
     pub(super) running: bool,
-    /// Where, while there is attention.
-    pub(super) thread: Option<ThreadId>,
     /// The driver was woken, and has not been polled since.
     pub(super) woken: bool,
     /// Something changed for the driver since it last looked.
@@ -24,6 +28,54 @@ pub(super) struct Wakers {
     pub(super) attention: bool,
     /// Something changed for an endpoint in the driver's own task since that was last polled.
     pub(super) endpoint_ready: bool,
+}
+
+/// From where a handle is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// From the endpoint, which the driver of this socket is polling right now on this thread.
+    Endpoint,
+    /// From another task, or from a future that shares the driver's task but is not part of the endpoint.
+    Elsewhere,
+}
+
+/// Lasts as long as the driver's call of the endpoint.
+///
+/// An endpoint that polls the pipeline of another socket counts as elsewhere from then on, which costs it a wake-up.
+#[derive(Debug)]
+pub(crate) struct EndpointCall(());
+
+impl EndpointCall {
+    #[inline]
+    pub(super) fn begin(socket: usize) -> Self {
+        ENDPOINT_OF.with(|it| it.set(socket));
+        Self(())
+    }
+}
+
+impl Drop for EndpointCall {
+    #[inline]
+    fn drop(&mut self) {
+        ENDPOINT_OF.with(|it| it.set(0));
+    }
+}
+
+impl Caller {
+    #[inline]
+    pub(super) fn of(socket: usize) -> Self {
+        if ENDPOINT_OF.with(Cell::get) == socket {
+            Self::Endpoint
+        } else {
+            Self::Elsewhere
+        }
+    }
+}
+
+/// A waker, and whether all that registered it did so as [`Caller::Endpoint`].
+#[derive(Debug)]
+pub(super) struct Registered {
+    waker: Waker,
+    caller: Caller,
 }
 
 /// What futures wait for.
@@ -41,7 +93,7 @@ pub(crate) enum List {
 /// others. So there may be more wakers than futures, but not many more.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    wakers: Vec<Waker>,
+    wakers: Vec<Registered>,
     futures: usize,
     /// The `Sink`, of which a socket has one, has waited: it counts as one of them from then on.
     sink: bool,
@@ -118,22 +170,30 @@ impl Wakers {
         }
     }
 
-    /// The driver runs here.
-    #[cold]
-    pub(super) fn note_thread(&mut self) {
-        self.thread = Some(thread::current().id());
+    /// Registers the waker of the receiver, or of whatever else waits in its place.
+    #[inline]
+    pub(super) fn wait_recv(&mut self, caller: Caller, cx: &mut Context<'_>, wakes: &mut Wakes) {
+        match &mut self.recv {
+            Some(registered) if registered.waker.will_wake(cx.waker()) => {
+                registered.caller = caller;
+            }
+            slot => {
+                let waker = cx.waker().clone();
+                if let Some(replaced) = slot.replace(Registered { waker, caller }) {
+                    wakes.lists().replaced.push(replaced.waker);
+                }
+            }
+        }
     }
 
-    /// Whether the caller is the endpoint that the driver runs, and not one in another task at the same time.
-    pub(super) fn is_in_driver(&self) -> bool {
-        self.running && self.thread == Some(thread::current().id())
-    }
-
-    /// A waker of the driver's own task stays where it is.
+    /// A waker whose wake-up is saved stays registered.
     pub(super) fn wake_recv(&mut self, wakes: &mut Wakes) {
         match &self.recv {
-            Some(waker) if self.saves_wake_of(waker) => self.endpoint_ready = true,
-            Some(_) => wakes.lists().wake.extend(self.recv.take()),
+            Some(registered) if self.saves_wake_of(registered) => self.endpoint_ready = true,
+            Some(_) => {
+                let recv = self.recv.take();
+                wakes.lists().wake.extend(recv.map(|it| it.waker));
+            }
             None => {}
         }
     }
@@ -144,28 +204,41 @@ impl Wakers {
         &mut self,
         list: List,
         waits: &mut bool,
+        caller: Caller,
         cx: &mut Context<'_>,
         wakes: &mut Wakes,
     ) {
         self.list(list).futures += usize::from(!mem::replace(waits, true));
-        self.register(list, cx, wakes);
+        self.register(list, caller, cx, wakes);
     }
 
     /// Adds the waker of one of them, who may be woken for want of room in the list.
     #[cold]
-    fn register(&mut self, list: List, cx: &mut Context<'_>, wakes: &mut Wakes) {
+    fn register(&mut self, list: List, caller: Caller, cx: &mut Context<'_>, wakes: &mut Wakes) {
         let waiting = self.list(list);
-        let mut newest = waiting.wakers.iter().rev().take(SLACK);
-        if !newest.any(|waker| waker.will_wake(cx.waker())) {
-            waiting.wakers.push(cx.waker().clone());
-            self.trim(list, wakes);
+        let mut newest = waiting.wakers.iter_mut().rev().take(SLACK);
+        match newest.find(|registered| registered.waker.will_wake(cx.waker())) {
+            // It may be that of two futures, of which one is not part of the endpoint.
+            Some(registered) if caller == Caller::Elsewhere => registered.caller = caller,
+            Some(_) => {}
+            None => {
+                let waker = cx.waker().clone();
+                waiting.wakers.push(Registered { waker, caller });
+                self.trim(list, wakes);
+            }
         }
     }
 
-    pub(super) fn wait_in_sink(&mut self, list: List, cx: &mut Context<'_>, wakes: &mut Wakes) {
+    pub(super) fn wait_in_sink(
+        &mut self,
+        list: List,
+        caller: Caller,
+        cx: &mut Context<'_>,
+        wakes: &mut Wakes,
+    ) {
         let waiting = self.list(list);
         waiting.futures += usize::from(!mem::replace(&mut waiting.sink, true));
-        self.register(list, cx, wakes);
+        self.register(list, caller, cx, wakes);
     }
 
     pub(super) fn leave(&mut self, list: List, wakes: &mut Wakes) {
@@ -174,6 +247,7 @@ impl Wakers {
         if waiting.futures == 0 {
             let gone = mem::take(&mut waiting.wakers);
             if !gone.is_empty() {
+                let gone = gone.into_iter().map(|it| it.waker);
                 wakes.lists().replaced.extend(gone);
             }
         }
@@ -204,20 +278,25 @@ impl Wakers {
 
     #[cold]
     pub(super) fn wake_all(&mut self, list: List, wakes: &mut Wakes) {
-        for waker in mem::take(&mut self.list(list).wakers) {
-            if self.saves_wake_of(&waker) {
-                // The running driver polls that endpoint anyway.
+        for registered in mem::take(&mut self.list(list).wakers) {
+            if self.saves_wake_of(&registered) {
                 self.endpoint_ready = true;
-                wakes.lists().replaced.push(waker);
+                wakes.lists().replaced.push(registered.waker);
             } else {
-                wakes.lists().wake.push(waker);
+                wakes.lists().wake.push(registered.waker);
             }
         }
     }
 
-    fn saves_wake_of(&self, waker: &Waker) -> bool {
+    /// Whether the running driver polls the endpoint once more in place of calling this waker.
+    ///
+    /// A waker that is not the driver's may be that of a part of the endpoint which is polled only if it was woken itself,
+    /// as in a `FuturesUnordered`.
+    fn saves_wake_of(&self, registered: &Registered) -> bool {
         let driver = self.driver.as_ref();
-        self.running && driver.is_some_and(|driver| driver.will_wake(waker))
+        self.running
+            && registered.caller == Caller::Endpoint
+            && driver.is_some_and(|driver| driver.will_wake(&registered.waker))
     }
 }
 
@@ -250,7 +329,8 @@ mod tests {
         let waker = Waker::from(Arc::clone(task));
         let mut cx = Context::from_waker(&waker);
         let mut wakes = Wakes::default();
-        wakers.wait(List::Closed, &mut false, &mut cx, &mut wakes);
+        let (waits, caller) = (&mut false, Caller::Elsewhere);
+        wakers.wait(List::Closed, waits, caller, &mut cx, &mut wakes);
         wakes
     }
 

@@ -167,7 +167,6 @@ fn by_the_peers_close_and_our_own() {
 
 /// Driver and task must not wake each other until the peer reads.
 #[test]
-#[ignore = "faults item 2"]
 fn for_a_flush_by_a_close() {
     check(|| {
         let Open {

@@ -169,7 +169,6 @@ fn when_a_drain_begins() {
 
 /// The driver does not poll this future, although both have the same waker.
 #[test]
-#[ignore = "faults item 1"]
 fn as_is_another_future_of_the_task() {
     check(|| {
         let Open {

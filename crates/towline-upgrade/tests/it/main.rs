@@ -14,6 +14,7 @@ mod a_failure_closes_with_1011;
 mod the_pipeline_lives_until_the_close;
 mod waits_are_bounded;
 
+mod a_future_beside_the_pipeline_is_woken;
 mod a_violation_closes_with_its_code;
 mod closes_are_exchanged;
 mod the_driver_works_by_itself;
