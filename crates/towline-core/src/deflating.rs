@@ -179,7 +179,9 @@ mod tests {
                 }
                 let mut rest = &mut wire[..];
                 while !rest.is_empty() {
-                    let Decoded { consumed, event } = client.decode(rest).unwrap();
+                    let Decoded {
+                        consumed, event, ..
+                    } = client.decode(rest).unwrap();
                     events.extend(event);
                     rest = &mut rest[consumed..];
                 }

@@ -78,6 +78,8 @@ pub struct Decoded {
     pub consumed: usize,
     /// The first event that these bytes completed.
     pub event: Option<Event>,
+    /// The number of frames that began in them: the work of many small frames is not told by their bytes.
+    pub frames: usize,
 }
 
 /// Decodes frames, joins fragments, and refuses what breaks the protocol or a limit.
@@ -207,8 +209,11 @@ impl Decoder {
         if self.is_between_messages()
             && let Some((consumed, message)) = self.next_whole(input)
         {
-            let event = Some(Event::Message(message));
-            return Ok(Decoded { consumed, event });
+            return Ok(Decoded {
+                consumed,
+                event: Some(Event::Message(message)),
+                frames: 1,
+            });
         }
         let decoded = self.next_event(input);
         if let Err(violation) = decoded {
@@ -250,6 +255,7 @@ impl Decoder {
 
     fn next_event(&mut self, input: &mut [u8]) -> Result<Decoded, Violation> {
         let mut consumed = 0;
+        let mut frames = 0;
         loop {
             let rest = &mut input[consumed..];
             match &mut self.state {
@@ -259,6 +265,7 @@ impl Decoder {
                     };
                     consumed += size;
                     let frame = self.accept(&header)?;
+                    frames += 1;
                     self.begin(frame);
                 }
                 State::Payload(frame) => {
@@ -266,7 +273,11 @@ impl Decoder {
                     let (taken, event) = self.take_payload(frame, rest)?;
                     consumed += taken;
                     if event.is_some() || consumed == input.len() {
-                        return Ok(Decoded { consumed, event });
+                        return Ok(Decoded {
+                            consumed,
+                            event,
+                            frames,
+                        });
                     }
                 }
                 State::Closed => break,
@@ -276,6 +287,7 @@ impl Decoder {
         Ok(Decoded {
             consumed: input.len(),
             event: None,
+            frames,
         })
     }
 

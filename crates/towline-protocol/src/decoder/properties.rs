@@ -123,7 +123,9 @@ fn decode(
                 events.extend(messages.into_iter().map(Event::Message));
             }
             match decoder.decode(&mut wire[at..end]) {
-                Ok(Decoded { consumed, event }) => {
+                Ok(Decoded {
+                    consumed, event, ..
+                }) => {
                     at += consumed;
                     if event.is_none() {
                         assert_eq!(at, end, "no event, and input left over");

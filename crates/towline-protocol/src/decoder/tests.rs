@@ -36,7 +36,9 @@ fn run(decoder: &mut Decoder, wire: &[u8]) -> (Vec<Event>, Option<Violation>) {
     let mut events = Vec::new();
     loop {
         match decoder.decode(rest) {
-            Ok(Decoded { consumed, event }) => {
+            Ok(Decoded {
+                consumed, event, ..
+            }) => {
                 rest = &mut rest[consumed..];
                 match event {
                     Some(event) => events.push(event),
@@ -338,6 +340,7 @@ fn close_is_the_last_event() {
         let ignored = Decoded {
             consumed: 7,
             event: None,
+            frames: 0,
         };
         assert_eq!(decoder.decode(&mut [0xff; 7]), Ok(ignored));
     }
@@ -402,6 +405,7 @@ fn payload_buf_grows_with_what_arrived() {
             let nothing = Decoded {
                 consumed: 0,
                 event: None,
+                frames: 0,
             };
             assert_eq!(decoder.decode(&mut []), Ok(nothing));
         }

@@ -46,7 +46,9 @@ fn decode(decoder: &mut Decoder, wire: &[u8], cut: usize) -> Result<Vec<Event>, 
     for piece in wire.to_vec().chunks_mut(cut) {
         let mut rest = &mut piece[..];
         loop {
-            let Decoded { consumed, event } = decoder.decode(rest)?;
+            let Decoded {
+                consumed, event, ..
+            } = decoder.decode(rest)?;
             rest = &mut rest[consumed..];
             let Some(event) = event else { break };
             events.push(event);

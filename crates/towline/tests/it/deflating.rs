@@ -77,7 +77,9 @@ impl Client {
             let mut frame = unmasked(first, &payload);
             let mut rest = &mut frame[..];
             while !rest.is_empty() {
-                let Decoded { consumed, event } = self.inflater.decode(rest).unwrap();
+                let Decoded {
+                    consumed, event, ..
+                } = self.inflater.decode(rest).unwrap();
                 rest = &mut rest[consumed..];
                 match event {
                     Some(Event::Message(message)) => {

@@ -165,7 +165,9 @@ impl Connection {
             let mut rest = &mut buffer[..read];
             while !rest.is_empty() {
                 let decoded = self.decoder.decode(rest);
-                let Decoded { consumed, event } = decoded.map_err(io::Error::other)?;
+                let Decoded {
+                    consumed, event, ..
+                } = decoded.map_err(io::Error::other)?;
                 rest = &mut rest[consumed..];
                 match event {
                     Some(Event::Message(message)) if message.as_bytes() == expected.as_bytes() => {
