@@ -17,6 +17,7 @@ use towline_protocol::Decoder;
 use self::grace::Grace;
 #[cfg(feature = "deflate")]
 use crate::deflating::Deflating;
+use crate::driver::Budget;
 use crate::io::Io;
 use crate::outbox::Outbox;
 use crate::policies::Running;
@@ -165,13 +166,14 @@ impl Connection {
         }
     }
 
-    /// Writes what is queued and takes the connection towards its end; how much work that was, as if it were bytes read.
+    /// Writes what is queued and takes the connection towards its end.
     pub(crate) fn write(
         &mut self,
         shared: &Shared,
+        budget: &mut Budget,
         timer: &mut Timer,
         cx: &mut Context<'_>,
-    ) -> Result<usize, Gone> {
+    ) -> Result<(), Gone> {
         let overdue = self.answer_is_overdue(shared, timer, cx);
         let reads = self.could_read();
         let collected = shared.collect(
@@ -183,7 +185,7 @@ impl Connection {
         );
         self.room = collected.room;
         let close_queued = collected.attention && self.obey(shared)?;
-        let work = self.deflate();
+        self.deflate(budget);
         self.write_queued(cx)?;
         if !matches!(self.output, Output::Frames) {
             self.end_output(shared, cx)?;
@@ -197,11 +199,11 @@ impl Connection {
             if !self.calm {
                 self.police(close_queued, shared, timer, cx)?;
             }
-            return Ok(work);
+            return Ok(());
         }
         match timer.poll(cx, self.deadline()) {
             Poll::Ready(()) => Err(Gone),
-            Poll::Pending => Ok(work),
+            Poll::Pending => Ok(()),
         }
     }
 
@@ -248,23 +250,21 @@ impl Connection {
 
     /// Compresses some of what is queued.
     #[cfg(feature = "deflate")]
-    fn deflate(&mut self) -> usize {
+    fn deflate(&mut self, budget: &mut Budget) {
         /// A byte takes longer to compress than to read.
         const WEIGHT: usize = 4;
 
-        match &mut self.deflating {
-            Some(deflating) if self.writing.is_untouched() => {
-                WEIGHT * deflating.encode(&mut self.writing)
-            }
-            _ => 0,
+        if let Some(deflating) = &mut self.deflating
+            && self.writing.is_untouched()
+        {
+            let compressed = deflating.encode(&mut self.writing);
+            budget.spend(WEIGHT * compressed, 0);
         }
     }
 
     #[cfg(not(feature = "deflate"))]
     #[allow(clippy::unused_self, reason = "as with compression")]
-    fn deflate(&mut self) -> usize {
-        0
-    }
+    fn deflate(&mut self, _budget: &mut Budget) {}
 
     /// What was taken and is not compressed yet.
     #[cfg(feature = "deflate")]

@@ -25,7 +25,39 @@ use crate::trace;
 
 /// What one poll does at most before other tasks have their turn.
 const ROUNDS: usize = 16;
-const READ_BYTES: usize = 256 * 1024;
+
+/// The work that is left to one poll, in bytes read. An empty frame is six bytes to read, but as much work to decode and to
+/// answer as some dozen bytes more: each frame counts as [`FRAME`](Self::FRAME) bytes besides its own.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    left: usize,
+}
+
+impl Budget {
+    /// 256 KiB, or 4 096 frames.
+    const POLL: usize = 4096 * Self::FRAME;
+    const FRAME: usize = 64;
+
+    const fn new() -> Self {
+        Self { left: Self::POLL }
+    }
+
+    /// Bytes were read, or other work was done that takes as long, and frames were decoded.
+    #[inline]
+    pub(crate) fn spend(&mut self, bytes: usize, frames: usize) {
+        self.left = self.left.saturating_sub(bytes + Self::FRAME * frames);
+    }
+
+    #[inline]
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.left == 0
+    }
+
+    /// The number of frames that may be decoded at once: the last one may exceed the budget.
+    pub(crate) fn frames(&self) -> usize {
+        self.left.div_ceil(Self::FRAME)
+    }
+}
 
 /// Drives one socket from the accepted handshake to the end of its connection.
 #[derive(Debug)]
@@ -106,9 +138,9 @@ impl Driver {
         cx: &mut Context<'_>,
         mut endpoint: impl FnMut(&mut Context<'_>) -> Result<(), EndpointFailed>,
     ) -> Poll<()> {
-        let mut bytes = 0;
+        let mut budget = Budget::new();
         for round in 0..ROUNDS {
-            bytes += self.read(cx);
+            self.read(&mut budget, cx);
             // Whatever woke the task in the first place may have been meant for the endpoint.
             if self.shared.deliver(&mut self.arrived, cx) || round == 0 {
                 let call = self.shared.endpoint_call();
@@ -118,7 +150,7 @@ impl Driver {
                     self.shared.fail();
                 }
             }
-            bytes += self.write(cx);
+            self.write(&mut budget, cx);
             let finished = match &mut self.connection {
                 Some(connection) => connection.finish(&self.shared),
                 None if matches!(self.stage, Stage::Ended) => return Poll::Ready(()),
@@ -127,7 +159,7 @@ impl Driver {
             if finished {
                 return Poll::Pending;
             }
-            if bytes >= READ_BYTES {
+            if budget.is_used_up() {
                 break;
             }
         }
@@ -141,20 +173,16 @@ impl Driver {
     }
 
     #[inline]
-    fn read(&mut self, cx: &mut Context<'_>) -> usize {
+    fn read(&mut self, budget: &mut Budget, cx: &mut Context<'_>) {
         if self.connection.is_none() {
             self.poll_upgrade(cx);
         }
         let Some(connection) = &mut self.connection else {
-            return 0;
+            return;
         };
-        match connection.read(&mut self.arrived, &self.shared, cx) {
-            Ok(bytes) => bytes,
-            Err(Gone) => {
-                self.shared.take_last(&mut self.arrived);
-                self.end();
-                0
-            }
+        if let Err(Gone) = connection.read(&mut self.arrived, budget, &self.shared, cx) {
+            self.shared.take_last(&mut self.arrived);
+            self.end();
         }
     }
 
@@ -195,19 +223,13 @@ impl Driver {
         self.connection = Some(Box::new(connection));
     }
 
-    /// How much work that was, as if it were bytes read.
     #[inline]
-    fn write(&mut self, cx: &mut Context<'_>) -> usize {
+    fn write(&mut self, budget: &mut Budget, cx: &mut Context<'_>) {
         let Some(connection) = &mut self.connection else {
-            self.wait(cx);
-            return 0;
+            return self.wait(cx);
         };
-        match connection.write(&self.shared, &mut self.timer, cx) {
-            Ok(work) => work,
-            Err(Gone) => {
-                self.end();
-                0
-            }
+        if let Err(Gone) = connection.write(&self.shared, budget, &mut self.timer, cx) {
+            self.end();
         }
     }
 

@@ -11,6 +11,7 @@ use tokio_util::io::poll_read_buf;
 use towline_protocol::{Decoded, Event};
 
 use super::{Connection, DISCARD_BYTES, Gone, Input};
+use crate::driver::Budget;
 use crate::io::Read;
 use crate::pool;
 use crate::shared::{Batch, Shared};
@@ -18,29 +19,36 @@ use crate::shared::{Batch, Shared};
 /// How much is read, at most, before the endpoint has its turn.
 const READ_AHEAD: usize = 64 * 1024;
 
+/// A frame of a client is no shorter: its header is masked (RFC 6455, 5.2).
+const SHORTEST_FRAME: usize = 6;
+
 impl Connection {
-    /// Takes what the inbox has room for and the transport has, or most of it; how many bytes that was.
+    /// Takes what the inbox has room for and the transport has, or most of it.
     #[inline(always)]
     pub(crate) fn read(
         &mut self,
         arrived: &mut Batch,
+        budget: &mut Budget,
         shared: &Shared,
         cx: &mut Context<'_>,
-    ) -> Result<usize, Gone> {
+    ) -> Result<(), Gone> {
         if let Input::Discarded { .. } = self.input {
-            return self.discard(cx);
+            let bytes = self.discard(cx)?;
+            budget.spend(bytes, 0);
+            return Ok(());
         }
         // Whatever woke the task in the first place may have been the transport.
         self.read_blocked = false;
         let mut bytes = 0;
         while self.takes_more(arrived) {
-            bytes += self.read_once(arrived, shared, cx)?;
-            if self.read_blocked || bytes >= READ_AHEAD {
+            bytes += self.read_once(arrived, budget, shared, cx)?;
+            if self.read_blocked || bytes >= READ_AHEAD || budget.is_used_up() {
                 break;
             }
         }
+        budget.spend(bytes, arrived.messages());
         self.note_arrived(arrived);
-        Ok(bytes)
+        Ok(())
     }
 
     #[inline]
@@ -59,20 +67,21 @@ impl Connection {
     fn read_once(
         &mut self,
         arrived: &mut Batch,
+        budget: &mut Budget,
         shared: &Shared,
         cx: &mut Context<'_>,
     ) -> Result<usize, Gone> {
         if !self.undecoded.is_empty() {
-            return Ok(self.decode_undecoded(arrived, shared));
+            return Ok(self.decode_undecoded(arrived, budget, shared));
         }
         let payload = if self.decoder.is_mid_message() {
-            self.read_payload(arrived, shared, cx)?
+            self.read_payload(arrived, budget, shared, cx)?
         } else {
             None
         };
         let read = match payload {
             Some(read) => read,
-            None => self.read_frames(arrived, shared, cx)?,
+            None => self.read_frames(arrived, budget, shared, cx)?,
         };
         if read.is_end() {
             // RFC 6455, 7.1.5: no Close frame was received, which is code 1006.
@@ -84,9 +93,14 @@ impl Connection {
     }
 
     #[cold]
-    fn decode_undecoded(&mut self, arrived: &mut Batch, shared: &Shared) -> usize {
+    fn decode_undecoded(
+        &mut self,
+        arrived: &mut Batch,
+        budget: &mut Budget,
+        shared: &Shared,
+    ) -> usize {
         let mut undecoded = mem::take(&mut self.undecoded);
-        let taken = self.decode(&mut undecoded, arrived, shared);
+        let taken = self.decode(&mut undecoded, arrived, budget, shared);
         undecoded.advance(taken);
         if !undecoded.is_empty() {
             self.undecoded = undecoded;
@@ -98,6 +112,7 @@ impl Connection {
     fn read_frames(
         &mut self,
         arrived: &mut Batch,
+        budget: &mut Budget,
         shared: &Shared,
         cx: &mut Context<'_>,
     ) -> io::Result<Read> {
@@ -105,7 +120,7 @@ impl Connection {
         let read = self.io.poll_read_front(cx, &mut *scratch);
         if let Ok(read) = &read {
             let filled = &mut scratch[..read.bytes];
-            let taken = self.decode(filled, arrived, shared);
+            let taken = self.decode(filled, arrived, budget, shared);
             if taken < filled.len() {
                 self.undecoded.extend_from_slice(&filled[taken..]);
             }
@@ -119,6 +134,7 @@ impl Connection {
     fn read_payload(
         &mut self,
         arrived: &mut Batch,
+        budget: &mut Budget,
         shared: &Shared,
         cx: &mut Context<'_>,
     ) -> io::Result<Option<Read>> {
@@ -127,14 +143,20 @@ impl Connection {
         };
         let read = poll_read_buf(Pin::new(&mut self.io), cx, &mut payload);
         if let Poll::Ready(Ok(1..)) = read {
-            self.decode_next(&mut [], arrived, shared);
+            self.decode_next(&mut [], arrived, budget, shared);
         }
         Read::from_poll(read).map(Some)
     }
 
     /// Decodes while there is room for more; how many bytes were used up.
     #[inline(always)]
-    fn decode(&mut self, bytes: &mut [u8], arrived: &mut Batch, shared: &Shared) -> usize {
+    fn decode(
+        &mut self,
+        bytes: &mut [u8],
+        arrived: &mut Batch,
+        budget: &mut Budget,
+        shared: &Shared,
+    ) -> usize {
         let mut taken = 0;
         while taken < bytes.len() {
             if arrived.fits_small(self.room) {
@@ -144,19 +166,36 @@ impl Connection {
                     continue;
                 }
             }
-            if !arrived.fits(self.room) {
+            if !arrived.fits(self.room) || budget.is_used_up() {
                 break;
             }
-            taken += self.decode_next(&mut bytes[taken..], arrived, shared);
+            // No more than as many frames come out of this.
+            let most = SHORTEST_FRAME * budget.frames();
+            let end = bytes.len().min(taken + most);
+            taken += self.decode_next(&mut bytes[taken..end], arrived, budget, shared);
+            if !matches!(self.input, Input::Frames) {
+                return bytes.len();
+            }
         }
         taken
     }
 
-    /// Decodes up to the next event; how many bytes were used up, which is all of them when it is the last.
+    /// Decodes up to the next event; how many bytes were used up.
     #[inline(never)]
-    fn decode_next(&mut self, bytes: &mut [u8], arrived: &mut Batch, shared: &Shared) -> usize {
+    fn decode_next(
+        &mut self,
+        bytes: &mut [u8],
+        arrived: &mut Batch,
+        budget: &mut Budget,
+        shared: &Shared,
+    ) -> usize {
         let violation = match self.decoder.decode(bytes) {
-            Ok(Decoded { consumed, event }) => {
+            Ok(Decoded {
+                consumed,
+                event,
+                frames,
+            }) => {
+                budget.spend(0, frames);
                 match event {
                     Some(Event::Message(message)) => arrived.push(message),
                     Some(Event::Ping(payload)) => shared.ping(payload),

@@ -2,33 +2,20 @@
 //! its consumer. Both then have the same waker, but the driver polls only the pipeline's own future.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use http::Response;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tower::Layer;
 use towline_core::{CloseCode, Receiver, Sender, WebSocketUpgrade};
 use towline_upgrade::{Drain, Sockets, UpgradeLayer};
 
-use crate::support::{Clock, PING, PONG, Peer, once, respond, serve, soon};
+use crate::support::{AnyPipeline, Clock, HandOver, PING, PONG, Peer, once, respond, serve, soon};
 
 /// More than the send queue and the duplex of the test take.
 const LARGE: usize = 256 * 1024;
-
-/// Hands the pipelines to the test instead of spawning them.
-#[derive(Clone, Debug)]
-struct HandOver(mpsc::UnboundedSender<Pin<Box<dyn Future<Output = ()> + Send>>>);
-
-impl<F> hyper::rt::Executor<F> for HandOver
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, pipeline: F) {
-        self.0.send(Box::pin(pipeline)).expect("the test waits");
-    }
-}
 
 /// An open socket whose pipeline is polled by the test.
 struct Open {
@@ -36,11 +23,11 @@ struct Open {
     sender: Sender,
     receiver: Receiver,
     sockets: Sockets,
-    pipeline: Pin<Box<dyn Future<Output = ()> + Send>>,
+    pipeline: AnyPipeline,
 }
 
 async fn open() -> Open {
-    let (hand_over, mut pipelines) = mpsc::unbounded_channel();
+    let (hand_over, mut pipelines) = HandOver::new();
     let (give, given) = oneshot::channel();
     let (service, _ended) = once(move |request| {
         let upgrade = WebSocketUpgrade::of(&request).expect("an offer");
@@ -52,9 +39,7 @@ async fn open() -> Open {
         }
     });
     let sockets = Sockets::new();
-    let layer = UpgradeLayer::new()
-        .executor(HandOver(hand_over))
-        .sockets(&sockets);
+    let layer = UpgradeLayer::new().executor(hand_over).sockets(&sockets);
     let peer = serve(layer.layer(service)).open().await;
     let mut pipeline = pipelines.recv().await.expect("a pipeline");
     let given = soon(async {

@@ -15,6 +15,7 @@ mod the_pipeline_lives_until_the_close;
 mod waits_are_bounded;
 
 mod a_future_beside_the_pipeline_is_woken;
+mod a_poll_does_a_bounded_amount_of_work;
 mod a_violation_closes_with_its_code;
 mod closes_are_exchanged;
 mod the_driver_works_by_itself;

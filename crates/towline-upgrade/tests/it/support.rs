@@ -19,7 +19,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use towline_core::{
@@ -547,6 +547,28 @@ where
             }
             counts[2].fetch_add(1, Ordering::Relaxed);
         });
+    }
+}
+
+pub(crate) type AnyPipeline = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Hands the pipelines to the test, which polls them, instead of spawning them.
+#[derive(Clone, Debug)]
+pub(crate) struct HandOver(mpsc::UnboundedSender<AnyPipeline>);
+
+impl HandOver {
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<AnyPipeline>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+}
+
+impl<F> hyper::rt::Executor<F> for HandOver
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, pipeline: F) {
+        self.0.send(Box::pin(pipeline)).expect("the test waits");
     }
 }
 
