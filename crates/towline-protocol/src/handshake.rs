@@ -8,7 +8,8 @@ mod error;
 mod tests;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
@@ -308,9 +309,18 @@ fn check_version(headers: &HeaderMap) -> Result<(), InvalidHandshake> {
     Ok(())
 }
 
+/// Returns `true` if `key` is the base64 encoding of 16 octets, with its padding.
+///
+/// The last character has four bits after the sixteenth octet, which a decoder may ignore (RFC 4648 section 3.5). Some
+/// clients set them at random, and so does the example of RFC 6455 section 4.1: "AQIDBAUGBwgJCgsMDQ4PEC==".
 fn is_key(key: &HeaderValue) -> bool {
-    // 16 bytes are 24 characters of base64; anything longer is not decoded at all.
-    key.len() == 24 && STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16)
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+    );
+
+    // 16 octets are 24 characters of base64; anything longer is not decoded at all.
+    key.len() == 24 && LENIENT.decode(key).is_ok_and(|nonce| nonce.len() == 16)
 }
 
 /// RFC 6455, 4.2.2: the key is concatenated with the GUID, hashed with SHA-1 and base64-encoded.

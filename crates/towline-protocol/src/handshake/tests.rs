@@ -332,6 +332,8 @@ fn the_key_is_base64_of_16_bytes_once() {
         ("64 KiB", encoded(64 * 1024), Err(Invalid::Key)),
         ("not base64", key(b"dGhlIHNhbXBsZSBub25jZ-=="), Err(Invalid::Key)),
         ("without padding", key(b"dGhlIHNhbXBsZSBub25jZQ"), Err(Invalid::Key)),
+        ("padding within", key(b"dGhlIHNhbXBsZSBub25jZ=Q="), Err(Invalid::Key)),
+        ("17 octets and bits after them", key(b"AQIDBAUGBwgJCgsMDQ4PEBF="), Err(Invalid::Key)),
         ("non-ASCII", key(b"dGhlIHNhbXBsZSBub25\xe9ZQ=="), Err(Invalid::Key)),
         ("opaque", key(&[0xff; 24]), Err(Invalid::Key)),
         ("twice the same", Head::h1().and(KEY_HEADER, KEY), Err(Invalid::Key)),
@@ -341,6 +343,28 @@ fn the_key_is_base64_of_16_bytes_once() {
             Err(Invalid::Key),
         ),
     ]);
+}
+
+#[test]
+fn bits_after_the_sixteenth_octet_of_a_key_are_ignored() {
+    // RFC 6455, 4.1: "if the randomly selected value was the sequence of bytes 0x01 0x02 0x03 0x04 0x05 0x06 0x07 0x08 0x09
+    // 0x0a 0x0b 0x0c 0x0d 0x0e 0x0f 0x10, the value of the header field would be "AQIDBAUGBwgJCgsMDQ4PEC=="".
+    let example = Head::h1().with(KEY_HEADER, "AQIDBAUGBwgJCgsMDQ4PEC==");
+    assert_checks([("the example", example, Ok(()))]);
+
+    // RFC 6455, 4.2.2: the key is answered as it was sent, not as it was decoded.
+    let answer = |key: &str, head: Head| {
+        let handshake = head.with(KEY_HEADER, key).check().unwrap();
+        handshake.accept(None).unwrap().headers()[SEC_WEBSOCKET_ACCEPT].clone()
+    };
+    let mut answers = std::collections::HashSet::new();
+    for last in b'Q'..=b'Z' {
+        let key = format!("dGhlIHNhbXBsZSBub25jZ{}==", char::from(last));
+        let http1 = answer(&key, Head::h1());
+        assert_eq!(answer(&key, Head::h2()), http1, "{key}");
+        answers.insert(http1);
+    }
+    assert_eq!(answers.len(), 10);
 }
 
 #[test]

@@ -133,8 +133,8 @@ impl Head {
                 .all(|line| is_extension_list(line))
     }
 
-    /// The key, if there is one that is the base64 of 16 bytes: these are 21 digits of six bits, one of which four are
-    /// zero, and the padding.
+    /// The key, if there is one that is the base64 of 16 bytes: these are 21 digits of six bits, one of which two count,
+    /// and the padding.
     pub(super) fn key(&self) -> Option<&str> {
         const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -142,11 +142,10 @@ impl Head {
             return None;
         };
         let digits = key.strip_suffix("==").filter(|digits| digits.len() == 22)?;
-        let values: Vec<usize> = digits
+        digits
             .chars()
-            .filter_map(|digit| DIGITS.find(digit))
-            .collect();
-        (values.len() == 22 && values[21].is_multiple_of(16)).then_some(key)
+            .all(|digit| DIGITS.contains(digit))
+            .then_some(key)
     }
 
     fn protocols_are_valid(&self) -> bool {
