@@ -302,8 +302,8 @@ impl std::error::Error for ProtocolNotOffered {}
 /// RFC 6455, 4.4: "If the server doesn't support the requested version, it MUST respond with a
 /// |Sec-WebSocket-Version| header field [...] containing all versions it is willing to use."
 fn check_version(headers: &HeaderMap) -> Result<(), InvalidHandshake> {
-    let mut versions = headers.get_all(SEC_WEBSOCKET_VERSION).iter().peekable();
-    if versions.peek().is_none() || versions.any(|version| version != "13") {
+    let mut versions = tokens(headers, &SEC_WEBSOCKET_VERSION).peekable();
+    if versions.peek().is_none() || versions.any(|version| version != b"13") {
         return Err(InvalidHandshake::Version);
     }
     Ok(())
@@ -347,9 +347,7 @@ fn offered_protocols(headers: &HeaderMap) -> Result<Vec<HeaderValue>, InvalidHan
         let token = HeaderValue::from_bytes(token).map_err(|_| InvalidHandshake::Protocol)?;
         offered.push(token);
     }
-    if offered.is_empty() && headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
-        return Err(InvalidHandshake::Protocol);
-    }
+    // A header without any element offers nothing, as if it were absent: some clients and proxies send it so.
     Ok(offered)
 }
 
@@ -364,10 +362,15 @@ pub(crate) fn offers(headers: &HeaderMap) -> Result<Offers, InvalidHandshake> {
     Ok(offers)
 }
 
-/// `extension-list = 1#(token *( ";" token [ "=" ( token | quoted-string ) ] ))`, in one pass.
+/// `extension-list = 1#(token *( ";" token [ "=" ( token | quoted-string ) ] ))`, in one pass. Empty elements are ignored,
+/// see [`tokens`].
 fn read_extensions(line: &[u8], offers: &mut Offers) -> Option<()> {
-    let mut rest = line;
+    let mut rest = line.trim_ascii_start();
     loop {
+        while take_byte(&mut rest, b',') {}
+        if rest.is_empty() {
+            return Some(());
+        }
         offers.extension(take_token(&mut rest)?);
         while take_byte(&mut rest, b';') {
             let name = take_token(&mut rest)?;
@@ -378,8 +381,8 @@ fn read_extensions(line: &[u8], offers: &mut Offers) -> Option<()> {
             };
             offers.parameter(name, value);
         }
-        if !take_byte(&mut rest, b',') {
-            return rest.is_empty().then_some(());
+        if !matches!(rest.first(), None | Some(b',')) {
+            return None;
         }
     }
 }
@@ -416,7 +419,10 @@ fn skip(rest: &mut &[u8], length: usize) {
     *rest = rest[length..].trim_ascii_start();
 }
 
-/// The elements of a comma-separated list over all of its lines, without empty ones (RFC 9110 section 5.6.1).
+/// The elements of a comma-separated list over all of its lines, without empty ones.
+///
+/// RFC 9110, 5.6.1.2: "A recipient MUST parse and ignore a reasonable number of empty list elements". Their number is
+/// limited by the size of a head that the HTTP server takes, and they are skipped in one pass.
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers
         .get_all(name)

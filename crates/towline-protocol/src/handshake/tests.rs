@@ -123,10 +123,13 @@ fn http1_is_judged_by_every_row_of_the_specification() {
         ("no version", h1().without(VERSION), Err(Invalid::Version)),
         ("version 12", h1().with(VERSION, "12"), Err(Invalid::Version)),
         ("version 013", h1().with(VERSION, "013"), Err(Invalid::Version)),
-        ("version 13, 13", h1().with(VERSION, "13, 13"), Err(Invalid::Version)),
+        ("version 13, 8", h1().with(VERSION, "13, 8"), Err(Invalid::Version)),
+        ("version 13 13", h1().with(VERSION, "13 13"), Err(Invalid::Version)),
         ("empty version", h1().with(VERSION, ""), Err(Invalid::Version)),
+        ("empty versions", h1().with(VERSION, " ,"), Err(Invalid::Version)),
         ("opaque version", h1().with(VERSION, b"\xff"), Err(Invalid::Version)),
         ("version repeated", h1().and(VERSION, "13"), Ok(())),
+        ("version repeated in a line", h1().with(VERSION, "13, 13"), Ok(())),
         ("versions 13 and 8", h1().and(VERSION, "8"), Err(Invalid::Version)),
         ("versions 8 and 13", h1().with(VERSION, "8").and(VERSION, "13"), Err(Invalid::Version)),
         ("no connection", h1().without("connection"), Err(Invalid::Connection)),
@@ -395,8 +398,11 @@ fn protocols_are_distinct_tokens_in_the_clients_order() {
         let names: Vec<_> = (0..count).map(|number| number.to_string()).collect();
         names.join(",")
     };
-    let good: [(&str, &[&str], &[&str]); 7] = [
+    let good: [(&str, &[&str], &[&str]); 10] = [
         ("none", &[], &[]),
+        ("empty", &[""], &[]),
+        ("nothing but commas", &[" , ,"], &[]),
+        ("an empty line before another", &["", "chat"], &["chat"]),
         ("one", &["chat"], &["chat"]),
         ("a list", &["chat, superchat"], &["chat", "superchat"]),
         ("lines", &["b,a", "c"], &["b", "a", "c"]),
@@ -414,8 +420,6 @@ fn protocols_are_distinct_tokens_in_the_clients_order() {
     assert_checks([
         ("64", offer(numbered(64).as_bytes()), Ok(())),
         ("65", offer(numbered(65).as_bytes()), Err(Invalid::Protocol)),
-        ("empty", offer(b""), Err(Invalid::Protocol)),
-        ("nothing but commas", offer(b" , ,"), Err(Invalid::Protocol)),
         ("twice", offer(b"chat, chat"), Err(Invalid::Protocol)),
         ("twice over two lines", offer(b"a, b").and(PROTOCOL, "b"), Err(Invalid::Protocol)),
         ("a space", offer(b"super chat"), Err(Invalid::Protocol)),
@@ -440,15 +444,20 @@ fn extensions_are_lists_of_tokens_with_parameters() {
         "foo;bar;baz",
         "foo ; bar = baz , qux",
         "foo;bar=\"a\",foo;bar=b",
+        "",
+        ",",
+        "foo,",
+        ", foo",
+        " ,foo; bar=\"a\" ,, , qux;bar ,",
     ];
     for line in good {
         assert_checks([(line, Head::h1().and(EXTENSIONS, line), Ok(()))]);
     }
     let bad: [&[u8]; 17] = [
-        b"",
         b";",
         b"=",
-        b",",
+        b",;",
+        b"a,;b",
         b"a b",
         b"a;",
         b"a; ;b",
@@ -481,6 +490,25 @@ fn extensions_are_lists_of_tokens_with_parameters() {
 }
 
 #[test]
+fn empty_elements_of_every_list_are_ignored() {
+    // RFC 9110, 5.6.1.2: "A recipient MUST parse and ignore a reasonable number of empty list elements".
+    for (header, element) in [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        (VERSION, "13"),
+        (PROTOCOL, "chat"),
+        (EXTENSIONS, "permessage-deflate"),
+    ] {
+        for (before, after) in [("", ","), (",", ""), (" ,, ,\t", " , ,")] {
+            let line = format!("{before}{element}{after}");
+            assert_checks([(&line, Head::h1().with(header, &line), Ok(()))]);
+        }
+        let lines = Head::h1().with(header, "").and(header, element);
+        assert_checks([(header, lines.and(header, ","), Ok(()))]);
+    }
+}
+
+#[test]
 #[rustfmt::skip] // One row a line.
 fn headers_of_64_kib_are_judged_as_short_ones() {
     const LONG: usize = 64 * 1024;
@@ -491,6 +519,7 @@ fn headers_of_64_kib_are_judged_as_short_ones() {
         ("distinct protocols end at 64", Head::h1().and(PROTOCOL, numbers(LONG)), Err(Invalid::Protocol)),
         ("empty protocols", Head::h1().and(PROTOCOL, long(",") + "chat"), Ok(())),
         ("extensions", Head::h1().and(EXTENSIONS, long("x,") + "x"), Ok(())),
+        ("empty extensions", Head::h1().and(EXTENSIONS, long(", ") + "x"), Ok(())),
         ("parameters", Head::h1().and(EXTENSIONS, "x".to_owned() + &long(";x")), Ok(())),
         ("spaces", Head::h1().and(EXTENSIONS, "x".to_owned() + &long(" ") + ",x"), Ok(())),
         ("open quote", Head::h1().and(EXTENSIONS, "x;y=\"".to_owned() + &long("y")), Err(Invalid::Extensions)),
@@ -604,6 +633,19 @@ fn name() -> impl Strategy<Value = &'static str> {
     ])
 }
 
+/// An element of a list, mostly one that is known.
+fn element() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "upgrade",
+        "websocket",
+        "13",
+        "chat",
+        "permessage-deflate",
+        "permessage-deflate; server_max_window_bits=\"9\"",
+    ]);
+    prop_oneof![4 => known.prop_map(str::to_owned), 1 => "[a-c;=]{1,3}"]
+}
+
 /// A valid head with headers replaced and added.
 fn spoilt_head() -> impl Strategy<Value = Head> {
     let changes = prop::collection::vec((name(), value(), any::<bool>()), 0..4);
@@ -631,6 +673,20 @@ proptest! {
                 prop_assert_eq!(&response.headers()[PROTOCOL], protocol);
             }
         }
+    }
+
+    #[test]
+    fn empty_elements_change_no_judgement(
+        header in prop::sample::select(vec!["connection", "upgrade", VERSION, PROTOCOL, EXTENSIONS]),
+        elements in prop::collection::vec((element(), "(,[ \t]{0,2}){1,3}"), 0..5),
+    ) {
+        let plain: Vec<_> = elements.iter().map(|(element, _)| element.as_str()).collect();
+        let sparse: String = elements.iter().flat_map(|(element, gap)| [element.as_str(), gap]).collect();
+        let judge = |line: &str| Head::h1().with(header, line).check().map(|handshake| {
+            let protocols: Vec<_> = handshake.protocols().map(str::to_owned).collect();
+            (protocols, format!("{:?}", handshake.extensions))
+        });
+        prop_assert_eq!(judge(&plain.join(",")), judge(&format!(",{sparse}")));
     }
 
     #[test]

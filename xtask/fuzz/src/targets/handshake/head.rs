@@ -117,10 +117,10 @@ impl Head {
             }
             _ => false,
         };
-        let versions = self.values("sec-websocket-version");
+        let versions = self.list("sec-websocket-version");
         by_version
             && !versions.is_empty()
-            && versions.iter().all(|&version| version == "13")
+            && versions.iter().all(|version| version == "13")
             && self
                 .values("content-length")
                 .iter()
@@ -156,7 +156,6 @@ impl Head {
         distinct.len() == offered.len()
             && offered.len() <= 64
             && offered.iter().all(|name| is_token(name))
-            && (!offered.is_empty() || self.values("sec-websocket-protocol").is_empty())
     }
 }
 
@@ -164,17 +163,20 @@ fn latin_1(value: &str) -> Vec<u8> {
     value.chars().map(|byte| byte as u8).collect()
 }
 
-/// Section 9.1; no element is empty.
+/// Section 9.1; empty elements are ignored.
 fn is_extension_list(line: &str) -> bool {
-    line.split(',').all(|extension| {
-        let mut parts = extension.split(';').map(trim);
-        let name = parts.next();
-        name.is_some_and(is_token)
-            && parts.all(|parameter| match parameter.split_once('=') {
-                None => is_token(parameter),
-                Some((name, value)) => is_token(trim(name)) && is_token(unquoted(trim(value))),
-            })
-    })
+    let elements = line.split(',').map(trim);
+    elements
+        .filter(|element| !element.is_empty())
+        .all(|extension| {
+            let mut parts = extension.split(';').map(trim);
+            let name = parts.next();
+            name.is_some_and(is_token)
+                && parts.all(|parameter| match parameter.split_once('=') {
+                    None => is_token(parameter),
+                    Some((name, value)) => is_token(trim(name)) && is_token(unquoted(trim(value))),
+                })
+        })
 }
 
 fn trim(part: &str) -> &str {
