@@ -11,7 +11,7 @@ use towline_protocol::handshake::InvalidHandshake;
 ///
 /// It converts into the response that tells the client: status, headers and one line of text, and rides in that
 /// response's extensions. On HTTP/2 every 426 and 405 is a 400, since `Upgrade` and `Connection` are forbidden there
-/// (RFC 9113 section 8.2.2).
+/// (RFC 9113 section 8.2.2), and a `:protocol` other than websocket is a 501.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeError {
     kind: HandshakeErrorKind,
@@ -63,6 +63,9 @@ impl HandshakeError {
             }
         };
         match invalid {
+            // RFC 9220, 3: of an extended CONNECT "with a ":protocol" value that is unknown or is not supported, the server
+            // SHOULD respond to the request with a 501 (Not Implemented) status code".
+            InvalidHandshake::OtherProtocol => StatusCode::NOT_IMPLEMENTED,
             _ if self.version > Version::HTTP_11 => StatusCode::BAD_REQUEST,
             InvalidHandshake::NotWebSocket
             | InvalidHandshake::HttpVersion
@@ -167,8 +170,9 @@ mod tests {
         let no_layer = HandshakeErrorKind::NoUpgradeLayer;
         let too_many = HandshakeErrorKind::TooManySockets;
         let draining = HandshakeErrorKind::Draining;
-        let rows: [(HandshakeErrorKind, [(u16, &str); 2]); 15] = [
+        let rows: [(HandshakeErrorKind, [(u16, &str); 2]); 16] = [
             (Invalid::NotWebSocket.into(), [(426, UPGRADE_H1), (400, UPGRADE_H2)]),
+            (Invalid::OtherProtocol.into(), [(501, ""), (501, "")]),
             (Invalid::HttpVersion.into(), [(426, UPGRADE_H1), (400, UPGRADE_H2)]),
             (Invalid::Version.into(), [(426, UPGRADE_H1), (400, UPGRADE_H2)]),
             (Invalid::Method.into(), [(405, "allow: GET"), (400, "")]),
@@ -203,8 +207,9 @@ mod tests {
 
     #[test]
     fn the_body_is_one_line_that_says_what_was_wrong() {
-        let rows: [(HandshakeErrorKind, &str); 10] = [
+        let rows: [(HandshakeErrorKind, &str); 11] = [
             (Invalid::NotWebSocket.into(), "speaks WebSocket"),
+            (Invalid::OtherProtocol.into(), ":protocol"),
             (Invalid::Method.into(), "GET"),
             (Invalid::Version.into(), "sec-websocket-version"),
             (Invalid::Key.into(), "sec-websocket-key"),

@@ -11,7 +11,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Version};
 use towline_protocol::Limits;
 #[cfg(feature = "deflate")]
 use towline_protocol::deflate::{Compression, PerMessageDeflate};
-use towline_protocol::handshake::{self, InvalidHandshake};
+use towline_protocol::handshake;
 
 use crate::closed::Closed;
 use crate::error::AcceptError;
@@ -82,13 +82,15 @@ impl WebSocketUpgrade {
         if let Some(upgrade) = extensions.get::<Self>() {
             return Ok(upgrade.clone());
         }
-        Err(match extensions.get::<HandshakeError>() {
-            Some(error) => *error,
-            None if head.attempts_websocket() => {
-                HandshakeError::new(HandshakeErrorKind::NoUpgradeLayer, head.version)
-            }
-            None => HandshakeError::new(InvalidHandshake::NotWebSocket, head.version),
-        })
+        if let Some(error) = extensions.get::<HandshakeError>() {
+            return Err(*error);
+        }
+        let kind = match head.check() {
+            // An upgrade layer leaves nothing in a request that attempts no handshake.
+            Err(invalid) if !head.attempts_websocket() => invalid.into(),
+            _ => HandshakeErrorKind::NoUpgradeLayer,
+        };
+        Err(HandshakeError::new(kind, head.version))
     }
 
     /// The version of HTTP that the handshake came over.

@@ -17,7 +17,7 @@
 //! # > = &app;
 //! ```
 //!
-//! A request that is no valid handshake is answered with the status that says so: 426, 405 or 400.
+//! A request that is no valid handshake is answered with the status that says so: 426, 405, 501 or 400.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

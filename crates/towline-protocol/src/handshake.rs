@@ -72,12 +72,14 @@ impl<'a> Request<'a> {
     /// Whether the request attempts a WebSocket handshake, valid or not.
     ///
     /// It does when it names websocket in any `Upgrade` line or in `:protocol`, or carries a
-    /// `Sec-WebSocket-Key` or `Sec-WebSocket-Version`.
+    /// `Sec-WebSocket-Key` or `Sec-WebSocket-Version`. A request with another `:protocol` is that protocol's, whatever
+    /// header fields it has.
     #[must_use]
     pub fn attempts_websocket(&self) -> bool {
-        self.names_websocket()
-            || self.headers.contains_key(SEC_WEBSOCKET_KEY)
-            || self.headers.contains_key(SEC_WEBSOCKET_VERSION)
+        !self.connects_to_another_protocol()
+            && (self.names_websocket()
+                || self.headers.contains_key(SEC_WEBSOCKET_KEY)
+                || self.headers.contains_key(SEC_WEBSOCKET_VERSION))
     }
 
     /// Whether the request names websocket in any `Upgrade` line or in `:protocol`.
@@ -94,6 +96,9 @@ impl<'a> Request<'a> {
     ///
     /// [`InvalidHandshake`]: the first rule that the request breaks.
     pub fn check(&self) -> Result<Handshake, InvalidHandshake> {
+        if self.connects_to_another_protocol() {
+            return Err(InvalidHandshake::OtherProtocol);
+        }
         if !self.attempts_websocket() {
             return Err(InvalidHandshake::NotWebSocket);
         }
@@ -165,6 +170,10 @@ impl<'a> Request<'a> {
     fn connects_to_websocket(&self) -> bool {
         self.protocol
             .is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+    }
+
+    fn connects_to_another_protocol(&self) -> bool {
+        self.protocol.is_some() && !self.connects_to_websocket()
     }
 
     /// The bytes of a body and the first frames would mix.

@@ -9,6 +9,8 @@ use std::fmt;
 pub enum InvalidHandshake {
     /// The request does not attempt a handshake at all.
     NotWebSocket,
+    /// The `:protocol` of an HTTP/2 extended CONNECT names a protocol other than websocket.
+    OtherProtocol,
     /// The request came over HTTP/1.0.
     HttpVersion,
     /// The method is not GET, or on HTTP/2 not CONNECT.
@@ -17,7 +19,7 @@ pub enum InvalidHandshake {
     Version,
     /// `Connection` lacks the token `upgrade`.
     Connection,
-    /// `Upgrade`, or on HTTP/2 `:protocol`, does not name websocket.
+    /// `Upgrade` does not name websocket, or on HTTP/2 `:protocol` is missing.
     Upgrade,
     /// `Sec-WebSocket-Key` is missing, repeated or not base64 of 16 bytes.
     Key,
@@ -37,6 +39,9 @@ impl InvalidHandshake {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::NotWebSocket => "this resource speaks WebSocket: send a WebSocket handshake",
+            Self::OtherProtocol => {
+                "this resource speaks WebSocket: :protocol must be websocket, no other is supported"
+            }
             Self::HttpVersion => "a WebSocket handshake needs HTTP/1.1 or HTTP/2",
             Self::Method => {
                 "a WebSocket handshake is a GET request, over HTTP/2 an extended CONNECT"

@@ -183,11 +183,17 @@ fn http2_is_judged_by_every_row_of_the_specification() {
         (
             "another protocol",
             h2().protocol("connect-udp").without(VERSION),
-            Err(Invalid::NotWebSocket),
+            Err(Invalid::OtherProtocol),
         ),
-        ("another protocol, with a version", h2().protocol("connect-udp"), Err(Invalid::Upgrade)),
+        ("another protocol, with a version", h2().protocol("connect-udp"), Err(Invalid::OtherProtocol)),
+        (
+            "another protocol, with a key",
+            h2().protocol("webtransport").and(KEY_HEADER, KEY),
+            Err(Invalid::OtherProtocol),
+        ),
+        ("an empty protocol", h2().protocol(""), Err(Invalid::OtherProtocol)),
         ("no :protocol", h2().protocol(None), Err(Invalid::Upgrade)),
-        (":protocol is no list", h2().protocol("h2c, websocket"), Err(Invalid::Upgrade)),
+        (":protocol is no list", h2().protocol("h2c, websocket"), Err(Invalid::OtherProtocol)),
         ("GET", h2().method(Method::GET), Err(Invalid::Method)),
         ("a handshake of HTTP/1.1", Head::h1().version(Version::HTTP_2), Err(Invalid::Method)),
         ("no version", h2().without(VERSION), Err(Invalid::Version)),
@@ -234,6 +240,11 @@ fn a_request_attempts_a_handshake_when_it_names_websocket_or_has_its_headers() {
         (":protocol", page().protocol("websocket"), true),
         (":protocol in any case", page().protocol("WebSocket"), true),
         ("another :protocol", page().protocol("connect-udp"), false),
+        (
+            "another :protocol with our headers",
+            Head::h2().protocol("connect-udp").and(KEY_HEADER, KEY),
+            false,
+        ),
     ];
     for (name, head, expected) in rows {
         assert_eq!(head.request().attempts_websocket(), expected, "{name}");

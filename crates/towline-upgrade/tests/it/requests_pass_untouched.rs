@@ -4,7 +4,8 @@ use std::future::ready;
 use std::task::Poll;
 
 use http::header::SEC_WEBSOCKET_KEY;
-use http::{Request, Response};
+use http::{Method, Request, Response, Version};
+use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tower::{Layer, ServiceExt, service_fn};
@@ -29,6 +30,25 @@ async fn passed(request: Request<()>) -> Request<()> {
 async fn a_request_that_attempts_nothing_finds_nothing() {
     let request = passed(Request::new(())).await;
     assert!(request.extensions().is_empty());
+}
+
+#[tokio::test]
+async fn a_connect_to_another_protocol_finds_nothing() {
+    let connect = |protocol| {
+        let mut request = offered();
+        *request.method_mut() = Method::CONNECT;
+        *request.version_mut() = Version::HTTP_2;
+        let protocol = Protocol::from_static(protocol);
+        request.extensions_mut().insert(protocol);
+        request
+    };
+    let request = passed(connect("webtransport")).await;
+    assert!(request.extensions().get::<WebSocketUpgrade>().is_none());
+    assert!(request.extensions().get::<HandshakeError>().is_none());
+    assert_eq!(WebSocketUpgrade::of(&request).unwrap_err().status(), 501);
+
+    let request = passed(connect("WebSocket")).await;
+    assert!(request.extensions().get::<WebSocketUpgrade>().is_some());
 }
 
 #[tokio::test]

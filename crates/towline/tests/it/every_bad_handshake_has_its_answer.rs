@@ -1,14 +1,18 @@
 //! The table of refused handshakes on the wire: status, headers and one line of text, at the echo service.
 
+use axum::Router;
+use axum::routing::any;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Empty};
 use hyper::ext::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tower::ServiceBuilder;
-use towline::{EchoService, UpgradeLayer};
+use towline::{AcceptError, Closed, EchoService, UpgradeLayer, WebSocketUpgrade};
 
-use crate::support::{App, Http, Server, app, http2_request, serve, within};
+use crate::support::{
+    App, Http, Server, app, extended_connect_request, http2_request, serve, serve_axum, within,
+};
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 
@@ -134,30 +138,36 @@ async fn answer(stream: &mut TcpStream) -> (String, String) {
 #[tokio::test]
 async fn over_http2() {
     type Spoil = fn(&mut Request<Empty<bytes::Bytes>>);
-    let table: [(&str, Spoil); 6] = [
-        ("no attempt", |request| {
+    let table: [(&str, u16, Spoil); 7] = [
+        ("no attempt", 400, |request| {
             *request.method_mut() = Method::GET;
             request.extensions_mut().remove::<Protocol>();
             request.headers_mut().clear();
         }),
-        ("another method", |request| {
+        ("another method", 400, |request| {
             *request.method_mut() = Method::GET;
             request.extensions_mut().remove::<Protocol>();
         }),
-        ("another version", |request| {
+        ("another version", 400, |request| {
             let eight = http::HeaderValue::from_static("8");
             request.headers_mut().insert("sec-websocket-version", eight);
         }),
-        ("another protocol", |request| {
-            request
-                .extensions_mut()
-                .insert(Protocol::from_static("webtransport"));
+        // RFC 9220, 3: of a ":protocol" "value that is unknown or is not supported, the server SHOULD respond to the request
+        // with a 501 (Not Implemented) status code".
+        ("another protocol", 501, |request| {
+            let other = Protocol::from_static("webtransport");
+            request.extensions_mut().insert(other);
         }),
-        ("a bad sub-protocol", |request| {
+        ("another protocol without a version", 501, |request| {
+            let other = Protocol::from_static("connect-udp");
+            request.extensions_mut().insert(other);
+            request.headers_mut().clear();
+        }),
+        ("a bad sub-protocol", 400, |request| {
             let bad = http::HeaderValue::from_static("a b");
             request.headers_mut().insert("sec-websocket-protocol", bad);
         }),
-        ("a bad extension", |request| {
+        ("a bad extension", 400, |request| {
             let bad = http::HeaderValue::from_static(";");
             request
                 .headers_mut()
@@ -166,7 +176,7 @@ async fn over_http2() {
     ];
     for server in [Server::Hyper, Server::Axum] {
         let address = serve(server, Http::Two, echo()).await;
-        for (name, spoil) in table {
+        for (name, status, spoil) in table {
             let mut request = Request::builder()
                 .method(Method::CONNECT)
                 .uri(format!("http://{address}/ws"))
@@ -176,7 +186,7 @@ async fn over_http2() {
                 .unwrap();
             spoil(&mut request);
             let response = within(http2_request(address, request)).await;
-            assert_eq!(response.status(), 400, "{server:?} {name}");
+            assert_eq!(response.status(), status, "{server:?} {name}");
             assert!(!response.headers().contains_key("upgrade"), "{name}");
             assert!(!response.headers().contains_key("connection"), "{name}");
             let body = within(response.into_body().collect())
@@ -188,5 +198,21 @@ async fn over_http2() {
                 "{server:?} {name}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn another_protocol_gets_501_from_the_extractor() {
+    async fn endpoint(upgrade: WebSocketUpgrade) -> Result<Closed, AcceptError> {
+        upgrade.serve(async |_| {}).await
+    }
+    let bare = Router::new().route("/ws", any(endpoint));
+    for router in [bare.clone(), bare.layer(UpgradeLayer::new())] {
+        let address = serve_axum(router).await;
+        let mut request = extended_connect_request(address);
+        let other = Protocol::from_static("connect-udp");
+        request.extensions_mut().insert(other);
+        let response = within(http2_request(address, request)).await;
+        assert_eq!(response.status(), 501);
     }
 }

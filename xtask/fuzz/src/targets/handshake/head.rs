@@ -93,11 +93,16 @@ impl Head {
         protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
     }
 
+    /// `:protocol` decides where there is one.
     pub(super) fn attempts(&self) -> bool {
-        self.lists("upgrade", "websocket")
-            || self.connects()
-            || !self.values("sec-websocket-key").is_empty()
-            || !self.values("sec-websocket-version").is_empty()
+        match self.protocol() {
+            Some(_) => self.connects(),
+            None => {
+                self.lists("upgrade", "websocket")
+                    || !self.values("sec-websocket-key").is_empty()
+                    || !self.values("sec-websocket-version").is_empty()
+            }
+        }
     }
 
     /// RFC 6455 section 4.2.1; RFC 8441 sections 4 and 5 on HTTP/2.
@@ -119,6 +124,7 @@ impl Head {
         };
         let versions = self.list("sec-websocket-version");
         by_version
+            && self.attempts()
             && !versions.is_empty()
             && versions.iter().all(|version| version == "13")
             && self
