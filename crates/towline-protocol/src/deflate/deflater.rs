@@ -5,7 +5,7 @@ use std::fmt;
 
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush};
 
-use super::{Compression, PerMessageDeflate, TAIL, with_chunk};
+use super::{Compression, MAX_WINDOW_BITS, PerMessageDeflate, TAIL, with_chunk};
 use crate::decoder::Role;
 use crate::encoder::put_frame;
 use crate::frame::{Opcode, RSV1};
@@ -54,17 +54,21 @@ impl Fragment {
 }
 
 impl Deflater {
-    /// For what the end of `role` sends.
+    /// A compressor for what the end of `role` sends, within what was agreed on.
     #[must_use]
     pub fn new(agreed: &PerMessageDeflate, compression: &Compression, role: Role) -> Self {
         let (no_context_takeover, window_bits) = match role {
+            // What the server does beyond what was agreed on needs no agreement: a client inflates that all the same.
             Role::Server => (
-                agreed.server_no_context_takeover,
-                agreed.server_max_window_bits,
+                agreed.server_no_context_takeover || compression.server_no_context_takeover,
+                agreed
+                    .server_max_window_bits
+                    .unwrap_or(MAX_WINDOW_BITS)
+                    .min(compression.server_window_bits),
             ),
             Role::Client => (
                 agreed.client_no_context_takeover,
-                agreed.client_max_window_bits,
+                agreed.client_max_window_bits.unwrap_or(MAX_WINDOW_BITS),
             ),
         };
         Self {

@@ -37,7 +37,7 @@ impl Inflater {
         };
         Self {
             no_context_takeover,
-            window_bits,
+            window_bits: window_bits.unwrap_or(MAX_WINDOW_BITS),
             inflate: None,
         }
     }

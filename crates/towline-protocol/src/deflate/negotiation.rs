@@ -1,5 +1,8 @@
 //! Which offer of a client is accepted, and with which answer (RFC 7692 sections 5 and 7.1).
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use http::HeaderValue;
@@ -8,20 +11,22 @@ use super::{Compression, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 
 const NAME: &[u8] = b"permessage-deflate";
 
-/// What client and server have agreed on.
+/// The parameters that client and server have agreed on, which are those that the answer names.
 ///
-/// Its [`Display`](fmt::Display) is the value of `Sec-WebSocket-Extensions` that tells the client.
+/// Its [`Display`](fmt::Display) is the value of `Sec-WebSocket-Extensions` that tells the client. The server may use less
+/// than it says, such as a smaller window, because any client can inflate that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PerMessageDeflate {
-    /// Each of the server's messages is compressed by itself.
+    /// Each of the server's messages is compressed by itself, as the client has asked.
     pub server_no_context_takeover: bool,
     /// Each of the client's messages is compressed by itself.
     pub client_no_context_takeover: bool,
-    /// How far back the server's messages refer, as a power of 2: 9 to 15.
-    pub server_max_window_bits: u8,
-    /// How far back the client's messages refer, as a power of 2: 9 to 15.
-    pub client_max_window_bits: u8,
+    /// How far back the server's messages refer at most, as a power of 2: 9 to 15. `None` unless the client has asked for a
+    /// limit, which means 15.
+    pub server_max_window_bits: Option<u8>,
+    /// How far back the client's messages refer at most, as a power of 2: 9 to 14. `None` means 15.
+    pub client_max_window_bits: Option<u8>,
 }
 
 impl PerMessageDeflate {
@@ -40,19 +45,11 @@ impl fmt::Display for PerMessageDeflate {
         if self.client_no_context_takeover {
             f.write_str("; client_no_context_takeover")?;
         }
-        if self.server_max_window_bits < MAX_WINDOW_BITS {
-            write!(
-                f,
-                "; server_max_window_bits={}",
-                self.server_max_window_bits
-            )?;
+        if let Some(bits) = self.server_max_window_bits {
+            write!(f, "; server_max_window_bits={bits}")?;
         }
-        if self.client_max_window_bits < MAX_WINDOW_BITS {
-            write!(
-                f,
-                "; client_max_window_bits={}",
-                self.client_max_window_bits
-            )?;
+        if let Some(bits) = self.client_max_window_bits {
+            write!(f, "; client_max_window_bits={bits}")?;
         }
         Ok(())
     }
@@ -129,24 +126,40 @@ impl Offer {
         Some(self)
     }
 
+    /// The answer to the offer; `None` declines it.
+    ///
+    /// The answer names no parameter that the offer does not, with the exception of `client_no_context_takeover`. RFC 7692
+    /// allows more, but Netty until 4.1.48 and coder/websocket until 1.8.7 fail the handshake over it. What the settings ask
+    /// of the server alone needs no agreement: [`Deflater`](super::Deflater) does it unannounced.
     fn accept(&self, settings: &Compression) -> Option<PerMessageDeflate> {
-        // 7.1.2.1: a server accepts by "the same or smaller value as the offer", and there is none for 8.
-        let server_max = self.server_max_window_bits.unwrap_or(MAX_WINDOW_BITS);
-        if server_max < MIN_WINDOW_BITS {
+        // There is no implementation for 8.
+        if self
+            .server_max_window_bits
+            .is_some_and(|bits| bits < MIN_WINDOW_BITS)
+        {
             return None;
         }
+        // 7.1.2.2: "If a received extension negotiation offer doesn't have the "client_max_window_bits" extension parameter,
+        // the corresponding extension negotiation response to the offer MUST NOT include" it.
         let client_max_window_bits = match self.client_max_window_bits {
-            Some(client_max @ MIN_WINDOW_BITS..) => settings.client_window_bits.min(client_max),
-            // It cannot be asked, or is content with less than there is an implementation for.
-            _ => MAX_WINDOW_BITS,
+            Some(client_max @ MIN_WINDOW_BITS..) => {
+                Some(settings.client_window_bits.min(client_max))
+            }
+            // The client cannot be limited, or uses less by itself than there is an implementation for.
+            _ => None,
         };
         Some(PerMessageDeflate {
-            server_no_context_takeover: self.server_no_context_takeover
-                || settings.server_no_context_takeover,
+            // 7.1.1.1: "A server accepts an extension negotiation offer that includes the "server_no_context_takeover"
+            // extension parameter by including" it in the response.
+            server_no_context_takeover: self.server_no_context_takeover,
+            // 7.1.1.2: "A server MAY include the "client_no_context_takeover" extension parameter in an extension
+            // negotiation response", asked or not.
             client_no_context_takeover: self.client_no_context_takeover
                 || settings.client_no_context_takeover,
-            server_max_window_bits: settings.server_window_bits.min(server_max),
-            client_max_window_bits,
+            // 7.1.2.1: a server accepts this parameter "with the same or smaller value as the offer". Netty until 4.1.48
+            // takes the same value only.
+            server_max_window_bits: self.server_max_window_bits,
+            client_max_window_bits: client_max_window_bits.filter(|&bits| bits < MAX_WINDOW_BITS),
         })
     }
 }
@@ -158,116 +171,5 @@ fn window_bits(value: &[u8]) -> Option<u8> {
         b"9" => Some(9),
         [b'1', digit @ b'0'..=b'5'] => Some(10 + digit - b'0'),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderMap;
-
-    use super::*;
-    use crate::handshake::offers;
-
-    fn negotiate(lines: &[&str], compression: &Compression) -> String {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            headers.append("sec-websocket-extensions", line.parse().unwrap());
-        }
-        let offers = offers(&headers).unwrap();
-        let agreed = offers.negotiate(compression);
-        agreed.map_or_else(String::new, |agreed| agreed.to_string())
-    }
-
-    #[test]
-    fn offers_and_their_answers() {
-        let full = "permessage-deflate; server_max_window_bits=12";
-        for (offer, answer) in [
-            ("", ""),
-            ("permessage-deflate", full),
-            ("permessage-deflate; client_max_window_bits", full),
-            ("permessage-deflate; client_max_window_bits=8", full),
-            (
-                "permessage-deflate; client_max_window_bits=10",
-                "permessage-deflate; server_max_window_bits=12; client_max_window_bits=10",
-            ),
-            ("permessage-deflate; server_max_window_bits=15", full),
-            ("permessage-deflate; server_max_window_bits=\"15\"", full),
-            (
-                "permessage-deflate; server_max_window_bits=9",
-                "permessage-deflate; server_max_window_bits=9",
-            ),
-            (
-                "permessage-deflate; server_no_context_takeover",
-                "permessage-deflate; server_no_context_takeover; server_max_window_bits=12",
-            ),
-            (
-                "permessage-deflate; client_no_context_takeover",
-                "permessage-deflate; client_no_context_takeover; server_max_window_bits=12",
-            ),
-            ("x-webkit-deflate-frame, permessage-deflate", full),
-            (
-                "permessage-deflate; server_max_window_bits=8, permessage-deflate",
-                full,
-            ),
-            (
-                "permessage-deflate; what, permessage-deflate; server_max_window_bits=10, permessage-deflate",
-                "permessage-deflate; server_max_window_bits=10",
-            ),
-            // Declined.
-            ("permessage-deflate; server_max_window_bits=8", ""),
-            ("permessage-deflate; server_max_window_bits=0", ""),
-            ("permessage-deflate; server_max_window_bits=7", ""),
-            ("permessage-deflate; server_max_window_bits=16", ""),
-            ("permessage-deflate; server_max_window_bits=99", ""),
-            ("permessage-deflate; server_max_window_bits=012", ""),
-            ("permessage-deflate; server_max_window_bits=1", ""),
-            ("permessage-deflate; server_max_window_bits=\"99\"", ""),
-            ("permessage-deflate; server_max_window_bits", ""),
-            (
-                "permessage-deflate; server_max_window_bits=10; server_max_window_bits=10",
-                "",
-            ),
-            ("permessage-deflate; client_max_window_bits=7", ""),
-            ("permessage-deflate; client_max_window_bits=16", ""),
-            (
-                "permessage-deflate; client_max_window_bits; client_max_window_bits",
-                "",
-            ),
-            ("permessage-deflate; server_no_context_takeover=1", ""),
-            ("permessage-deflate; client_no_context_takeover=true", ""),
-            (
-                "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
-                "",
-            ),
-            ("permessage-deflate; unknown", ""),
-            ("permessage-deflate; unknown=1", ""),
-            ("permessage-bzip2", ""),
-            ("PERMESSAGE-DEFLATE", ""),
-        ] {
-            let lines: &[&str] = if offer.is_empty() { &[] } else { &[offer] };
-            assert_eq!(negotiate(lines, &Compression::new()), answer, "{offer}");
-        }
-    }
-
-    #[test]
-    fn lines_are_one_list() {
-        let lines = [
-            "permessage-deflate; unknown",
-            "permessage-deflate; server_max_window_bits=11",
-        ];
-        let answer = "permessage-deflate; server_max_window_bits=11";
-        assert_eq!(negotiate(&lines, &Compression::new()), answer);
-    }
-
-    #[test]
-    fn settings_are_told_to_the_client() {
-        let settings = Compression::shared().client_window_bits(11).unwrap();
-        let settings = settings.server_window_bits(15).unwrap();
-        let takeover = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
-        assert_eq!(negotiate(&["permessage-deflate"], &settings), takeover);
-        assert_eq!(
-            negotiate(&["permessage-deflate; client_max_window_bits"], &settings),
-            format!("{takeover}; client_max_window_bits=11")
-        );
     }
 }

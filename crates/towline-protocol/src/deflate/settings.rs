@@ -39,7 +39,8 @@ impl Compression {
         }
     }
 
-    /// For many sockets: no context is kept in either direction, so that all sockets of a thread share one.
+    /// For many sockets: no context is kept in either direction, so that all sockets of a thread share one. Read what
+    /// [`client_no_context_takeover`](Self::client_no_context_takeover) says of Netty.
     #[must_use]
     pub const fn shared() -> Self {
         Self::new()
@@ -48,7 +49,7 @@ impl Compression {
     }
 
     /// How far back the server's messages refer, as a power of 2: 9 (512 bytes) to 15 (32 KiB). Default: 12. A client may
-    /// ask for less.
+    /// ask for less. The answer to a client that does not ask does not name it, because some clients fail over that.
     ///
     /// # Errors
     ///
@@ -75,7 +76,8 @@ impl Compression {
         Ok(self)
     }
 
-    /// Whether each of the server's messages is compressed by itself. Default: `false`. A client may ask for it.
+    /// Whether each of the server's messages is compressed by itself. Default: `false`. A client may ask for it. The answer
+    /// to a client that does not ask does not name it.
     #[must_use]
     pub const fn server_no_context_takeover(mut self, no: bool) -> Self {
         self.server_no_context_takeover = no;
@@ -83,6 +85,9 @@ impl Compression {
     }
 
     /// Whether the client must compress each of its messages by itself. Default: `false`. A client may promise it.
+    ///
+    /// A client must be told this even if it did not ask, which RFC 7692 section 7.1.1.2 allows. Netty's client fails the
+    /// handshake over it, unless it was set up with `allowClientNoContext`.
     #[must_use]
     pub const fn client_no_context_takeover(mut self, no: bool) -> Self {
         self.client_no_context_takeover = no;

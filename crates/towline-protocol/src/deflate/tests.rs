@@ -17,8 +17,8 @@ fn agreed() -> PerMessageDeflate {
     PerMessageDeflate {
         server_no_context_takeover: false,
         client_no_context_takeover: false,
-        server_max_window_bits: 15,
-        client_max_window_bits: 15,
+        server_max_window_bits: None,
+        client_max_window_bits: None,
     }
 }
 
@@ -225,6 +225,48 @@ fn an_idle_decoder_without_takeover_holds_no_context() {
     assert!(format!("{deflater:?}").contains("no_context_takeover: true"));
 }
 
+#[test]
+fn a_server_does_more_than_it_says() {
+    // Twice the same 1000 bytes that nothing makes shorter, so that only a window of more than 9 bits finds the first.
+    let twice = noise(1000).repeat(2);
+    let encoded = |agreed: &PerMessageDeflate, settings: &Compression| {
+        let mut deflater = Deflater::new(agreed, settings, Role::Server);
+        let mut wire = Vec::new();
+        deflater.encode(&mut wire, Opcode::Binary, Fragment::WHOLE, &twice, None);
+        let first = wire.len();
+        deflater.encode(
+            &mut wire,
+            Opcode::Binary,
+            Fragment::WHOLE,
+            &twice[..300],
+            None,
+        );
+        (first > 1900, wire.len() - first > 300)
+    };
+    let (wide, small) = (
+        Compression::new(),
+        Compression::new().server_window_bits(9).unwrap(),
+    );
+    let alone = wide.server_no_context_takeover(true);
+    let limited = PerMessageDeflate {
+        server_max_window_bits: Some(9),
+        ..agreed()
+    };
+    // Whether the window is small, and whether messages are compressed each by itself.
+    for (agreed, settings, expected) in [
+        (agreed(), wide, (false, false)),
+        (agreed(), small, (true, true)),
+        (limited, wide, (true, true)),
+        (agreed(), alone, (false, true)),
+    ] {
+        assert_eq!(
+            encoded(&agreed, &settings),
+            expected,
+            "{agreed:?} {settings:?}"
+        );
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Sent {
     payload: Vec<u8>,
@@ -256,8 +298,8 @@ proptest! {
         messages in vec(sent(), 1..8),
         server_no_context_takeover: bool,
         client_no_context_takeover: bool,
-        server_max_window_bits in 9..=15_u8,
-        client_max_window_bits in 9..=15_u8,
+        server_max_window_bits in proptest::option::of(9..=15_u8),
+        client_max_window_bits in proptest::option::of(9..=15_u8),
         level in 1..=9_u8,
         memory_level in 1..=9_u8,
         from_server: bool,
