@@ -20,6 +20,8 @@ pub(crate) struct Inflater {
     window_bits: u8,
     /// There is one from the first compressed message on; without context takeover only within one.
     inflate: Option<Box<Inflate>>,
+    /// No block has begun: at the start of a message, and right after a final block.
+    at_start: bool,
 }
 
 impl Inflater {
@@ -39,6 +41,7 @@ impl Inflater {
             no_context_takeover,
             window_bits: window_bits.unwrap_or(MAX_WINDOW_BITS),
             inflate: None,
+            at_start: true,
         }
     }
 
@@ -55,7 +58,12 @@ impl Inflater {
             no_context_takeover,
             window_bits,
             inflate,
+            at_start,
         } = self;
+        if input.is_empty() {
+            return Ok(());
+        }
+        *at_start = false;
         let inflate =
             inflate.get_or_insert_with(|| new_inflate(*no_context_takeover, *window_bits));
         with_chunk(|chunk| {
@@ -73,9 +81,13 @@ impl Inflater {
                 message.extend_from_slice(inflated);
                 let full = inflated.len() == chunk.len();
                 if status == Status::StreamEnd {
-                    // RFC 7692, 7.2.3.4: a block may say that it is the last, and others follow it.
+                    // RFC 7692, 7.2.1: a message may have blocks with "BFINAL" set to 1, which end at a byte boundary: "The
+                    // next DEFLATE block follows the padded data if any." zlib stops there. It starts again with an empty
+                    // window, as in Chromium, WebKit and libsoup: every block belongs to the message, and anything else is
+                    // corrupt. ws drops what follows the first final block of a message, and with it a part of the message.
                     inflate.reset(false);
                     if input.is_empty() {
+                        *at_start = true;
                         return Ok(());
                     }
                 } else if !full && input.is_empty() {
@@ -89,11 +101,18 @@ impl Inflater {
 
     /// The message is complete, but for what is left out on the wire.
     pub(crate) fn finish(&mut self, message: &mut Vec<u8>, limit: usize) -> Result<(), Violation> {
-        // RFC 7692, 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message."
-        self.inflate(&TAIL, message, limit)?;
-        if self.no_context_takeover {
-            let inflate = self.inflate.take();
-            SPARE.set(inflate);
+        // RFC 7692, 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message." They
+        // complete an empty block whose first octet ends the payload. Some senders leave that octet out after a final block
+        // (section 7.2.3.4) and in an empty message (7.2.3.6). Nothing is to be completed there, and the four octets would
+        // begin a block in which the next message is lost.
+        if !self.at_start {
+            self.inflate(&TAIL, message, limit)?;
+            self.at_start = true;
+        }
+        if self.no_context_takeover
+            && let Some(inflate) = self.inflate.take()
+        {
+            SPARE.set(Some(inflate));
         }
         Ok(())
     }

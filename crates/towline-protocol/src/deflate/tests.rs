@@ -11,6 +11,8 @@ use crate::frame::Opcode;
 use crate::message::Message;
 use crate::violation::Violation;
 
+mod final_blocks;
+
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 fn agreed() -> PerMessageDeflate {
