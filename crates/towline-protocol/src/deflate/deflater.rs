@@ -10,10 +10,12 @@ use crate::decoder::Role;
 use crate::encoder::put_frame;
 use crate::frame::{Opcode, RSV1};
 
-/// Of the compressors that a thread keeps for sockets without context takeover, one for each setting.
+/// The most compressors that a thread keeps for sockets without context takeover, each of another setting.
 const SPARES: usize = 4;
 
 thread_local! {
+    /// At most one for each setting: a thread seldom needs two, since only a message in several frames holds one while
+    /// others are sent, and each takes some 260 KiB.
     static SPARE: RefCell<Vec<(Settings, Box<Deflate>)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -169,7 +171,8 @@ impl Settings {
         };
         deflate.reset();
         SPARE.with_borrow_mut(|spares| {
-            if spares.len() < SPARES {
+            let has_one = spares.iter().any(|(settings, _)| *settings == self);
+            if !has_one && spares.len() < SPARES {
                 spares.push((self, deflate));
             }
         });
@@ -182,5 +185,46 @@ impl fmt::Debug for Deflater {
             .field("settings", &self.settings)
             .field("no_context_takeover", &self.no_context_takeover)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends `sockets` messages at the same time, each in two frames, and returns how many compressors the thread keeps.
+    fn spares_after(sockets: usize, memory_level: u8) -> usize {
+        let compression = Compression::shared().memory_level(memory_level).unwrap();
+        let agreed = PerMessageDeflate {
+            server_no_context_takeover: true,
+            client_no_context_takeover: false,
+            server_max_window_bits: None,
+            client_max_window_bits: None,
+        };
+        let deflater = || Deflater::new(&agreed, &compression, Role::Server);
+        let mut deflaters: Vec<_> = (0..sockets).map(|_| deflater()).collect();
+        for (first, last) in [(true, false), (false, true)] {
+            for deflater in &mut deflaters {
+                let fragment = Fragment { first, last };
+                let mut wire = Vec::new();
+                deflater.encode(&mut wire, Opcode::Text, fragment, b"text", None);
+            }
+        }
+        SPARE.with_borrow(Vec::len)
+    }
+
+    #[test]
+    fn a_thread_keeps_one_spare_compressor_of_a_setting() {
+        assert_eq!(spares_after(1, 8), 1);
+        assert_eq!(spares_after(5, 8), 1);
+        assert_eq!(spares_after(2, 5), 2);
+        let kept: Vec<_> = (1..=9).map(|level| spares_after(2, level)).collect();
+        assert_eq!(kept.last(), Some(&SPARES), "{kept:?}");
+
+        let settings = SPARE.with_borrow(|spares| {
+            let levels = spares.iter().map(|(settings, _)| settings.memory_level);
+            levels.collect::<std::collections::HashSet<_>>()
+        });
+        assert_eq!(settings.len(), SPARES, "{settings:?}");
     }
 }
