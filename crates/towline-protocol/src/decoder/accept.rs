@@ -84,6 +84,8 @@ impl Decoder {
             Ok(len) if len <= max_frame => len,
             _ => return Err(Violation::FrameTooBig),
         };
+        // What has arrived was within the limit when its own header was checked. So neither this nor the sum of both lengths
+        // overflows, whatever the peer declares.
         if len > max_message - arrived {
             return Err(Violation::MessageTooBig);
         }
@@ -91,7 +93,7 @@ impl Decoder {
     }
 
     /// The most that a compressed message may take on the wire, and what has arrived of it: data that cannot be
-    /// compressed become a little longer.
+    /// compressed become a little longer. The limit may be any number, so the sum saturates.
     #[cold]
     fn compressed(&self, arrived: usize) -> (usize, usize) {
         let max = self.limits.max_message_size;

@@ -206,9 +206,10 @@ impl Partial {
             return;
         }
         let arrived = self.payload.len();
-        let whole = frame
-            .fin
-            .then(|| arrived + frame.missing - self.unsettled(frame));
+        // This is within the limit of the message, which the header was checked against, so it does not overflow. With what
+        // was read directly it could: that is still counted as missing.
+        let whole = frame.fin.then(|| self.settled + frame.missing);
+        // Both are lengths of slices, at most half of what a `usize` holds.
         let grown = arrived + additional.max(arrived);
         let wanted = whole.map_or(grown, |whole| whole.min(grown));
         let ahead = whole
@@ -250,5 +251,33 @@ pub(super) fn append_control(payload: &mut Vec<u8>, frame: &mut Frame, input: &[
 pub(super) fn unmask(mask: Option<Mask>, payload: &mut [u8]) {
     if let Some(mut mask) = mask {
         mask.apply(payload);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Opcode;
+
+    #[test]
+    fn a_frame_of_the_largest_length_is_read_as_any_other() {
+        const PIECE: usize = 20 * 1024;
+
+        drop(spare::freeze(vec![0; 4 * PIECE]));
+        let mut message = Partial::binary(false);
+        let mut frame = Frame {
+            fin: true,
+            opcode: Opcode::Binary,
+            mask: None,
+            is_compressed: false,
+            missing: usize::MAX,
+        };
+        message.append(&mut frame, &[1; PIECE]).unwrap();
+        let room = message.reserve_for_reading(&frame).unwrap();
+        message.payload.resize(PIECE + room, 2);
+        assert!(message.reserve_for_reading(&frame).is_some());
+        message.append(&mut frame, &[3; PIECE]).unwrap();
+        assert_eq!(frame.missing, usize::MAX - 2 * PIECE - room);
+        assert_eq!(message.payload.len(), 2 * PIECE + room);
     }
 }

@@ -169,7 +169,94 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
     vec(piece, 0..20).prop_map(|pieces| pieces.concat())
 }
 
+/// A limit, often one near a power of two or the largest number.
+fn limit() -> impl Strategy<Value = usize> {
+    let powers = (0..usize::BITS, 0..3_usize).prop_map(|(bits, off)| (1_usize << bits) + off);
+    prop_oneof![
+        2 => Just(usize::MAX),
+        1 => (0..20_usize).prop_map(|less| usize::MAX - less),
+        2 => powers.prop_map(|limit| limit.saturating_sub(1)),
+        1 => 0..200_usize,
+    ]
+}
+
+/// A length as a header declares it.
+fn declared() -> impl Strategy<Value = u64> {
+    const MOST: u64 = u64::MAX >> 1;
+    let powers = (0..63_u32, 0..3_u64).prop_map(|(bits, off)| ((1 << bits) + off).min(MOST));
+    prop_oneof![
+        2 => (0..200_u64).prop_map(|less| MOST - less),
+        2 => powers.prop_map(|len| len.saturating_sub(1)),
+        1 => 0..=MOST,
+    ]
+}
+
+/// The header of a client's frame, its key all zeros.
+fn header(first: u8, len: u64) -> Vec<u8> {
+    let mut header = vec![first];
+    match len {
+        0..=125 => header.push(0x80 | len as u8),
+        126..=0xffff => {
+            header.push(0x80 | 126);
+            header.extend((len as u16).to_be_bytes());
+        }
+        _ => {
+            header.push(0x80 | 127);
+            header.extend(len.to_be_bytes());
+        }
+    }
+    [&header[..], &[0; 4]].concat()
+}
+
 proptest! {
+    #[test]
+    fn any_declared_length_is_safe_within_any_limit(
+        max_message_size in limit(),
+        max_frame_size in proptest::option::of(limit()),
+        fragments in vec(0..300_usize, 0..3),
+        compressed: bool,
+        len in declared(),
+        fin: bool,
+        arrives in 0..60_000_usize,
+        sizes in sizes(),
+    ) {
+        // The thread has buffers of messages that are gone, which is where a length is doubled.
+        for size in [16 * 1024, 40_000] {
+            drop(arena::copy(&vec![0; size]));
+        }
+        let limits = Limits { max_message_size, max_frame_size, max_fragments: 10 };
+        let decoder = || {
+            let decoder = Decoder::new(Role::Server, limits);
+            #[cfg(feature = "deflate")]
+            let decoder = decoder.with_deflate(&PerMessageDeflate {
+                server_no_context_takeover: false,
+                client_no_context_takeover: false,
+                server_max_window_bits: None,
+                client_max_window_bits: None,
+            });
+            decoder
+        };
+        let compressed = compressed && cfg!(feature = "deflate");
+        let mut wire = Vec::new();
+        let mut first = if compressed { 0x42 } else { 0x02 };
+        for fragment in fragments {
+            wire.extend(header(first, fragment as u64));
+            // Inflated, these are empty blocks.
+            wire.extend(b"\0\0\0\xff\xff".iter().cycle().take(fragment));
+            first = 0x00;
+        }
+        wire.extend(header(first | if fin { 0x80 } else { 0x00 }, len));
+        let arrives = arrives.min(usize::try_from(len).unwrap_or(usize::MAX));
+        wire.extend(b"\0\0\0\xff\xff".iter().cycle().take(arrives));
+
+        let (events, violation) = decode(&mut decoder(), &wire, &sizes, true);
+        if let Some(violation) = violation {
+            let corrupt = compressed && violation == Violation::CorruptData;
+            prop_assert!(violation.close_code() == CloseCode::TOO_BIG || corrupt, "{violation}");
+        }
+        prop_assert_eq!(decode(&mut decoder(), &wire, &[], false), (events, violation));
+    }
+
     #[test]
     fn any_cut_gives_the_same_events(
         items in vec(item(), 0..8),

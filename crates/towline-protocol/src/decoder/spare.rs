@@ -33,7 +33,9 @@ static HELD_AHEAD: AtomicUsize = AtomicUsize::new(0);
 /// more than what counts of it.
 pub(super) fn take(len: usize) -> Option<Vec<u8>> {
     SPARES.with_borrow_mut(|spares| {
-        let fits = |buffer: &Vec<u8>| (len..=2 * len).contains(&buffer.capacity());
+        // A peer can declare any length, so twice of it saturates.
+        let most = len.saturating_mul(2);
+        let fits = |buffer: &Vec<u8>| (len..=most).contains(&buffer.capacity());
         let buffer = spares.buffers.iter().rposition(fits)?;
         let buffer = spares.buffers.swap_remove(buffer);
         spares.size -= buffer.capacity();
@@ -150,6 +152,16 @@ mod tests {
             assert_eq!(take(len), None, "{len}");
         }
         assert!(take(2 * MIN).is_some());
+    }
+
+    #[test]
+    fn no_buffer_is_large_enough_for_the_largest_length() {
+        drop(freeze(vec![7; MIN]));
+        for len in [usize::MAX, usize::MAX / 2 + 1, usize::MAX / 2] {
+            assert_eq!(take(len), None, "{len}");
+            assert!(take_ahead(len).is_none(), "{len}");
+        }
+        assert!(take(MIN).is_some());
     }
 
     #[test]
