@@ -37,7 +37,8 @@ impl WebSocketUpgrade {
     /// - *Violations.* They are errors of the stream, and the peer is not told. So is a message that is larger than
     ///   [`max_message_size`](Self::max_message_size), 1 MiB by default. The number of fragments is not limited.
     /// - *Memory.* tungstenite keeps a read buffer of 128 KiB a socket, and queues pongs without bound for a peer that
-    ///   reads none.
+    ///   reads none. It reserves what the header of a frame declares, up to the limit above: a limit that the process cannot
+    ///   allocate, such as `usize::MAX`, lets a peer's header panic or abort it.
     ///
     /// ```
     /// use futures_util::{SinkExt, StreamExt};
