@@ -393,3 +393,21 @@ async fn what_is_shared_mixes_nothing_up() {
         }
     }
 }
+
+#[tokio::test]
+async fn messages_that_end_in_a_final_block_are_taken() {
+    // RFC 7692, 7.2.3.4: "Hello" in a final block, with the octet of zeros after it. Some clients leave that out.
+    let hello = b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00";
+    let settings = [Compression::new(), Compression::shared()];
+    for (server, http) in EVERYWHERE {
+        for settings in settings {
+            let address = serve(server, http, echo(settings, MIB)).await;
+            let mut client = Client::open(http, address, OFFER, settings).await;
+            for data in [&hello[..], &hello[..7], &hello[..7], &hello[..]] {
+                client.wire.write(frame(TEXT | RSV1, data)).await;
+                let (_, message) = client.message().await;
+                assert_eq!(message, Message::from("Hello"), "{server:?} {http:?}");
+            }
+        }
+    }
+}

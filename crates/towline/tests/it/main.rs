@@ -17,6 +17,7 @@ mod a_foreign_page_gets_no_socket;
 mod a_frame_behind_the_handshake_is_not_lost;
 mod a_graceful_shutdown_waits_for_the_drain;
 mod a_guard_drops_at_the_close;
+mod a_lenient_handshake_opens_a_socket;
 mod a_limit_counts_open_sockets;
 mod a_limit_refuses_what_is_above_it;
 mod a_panic_closes_with_1011;
