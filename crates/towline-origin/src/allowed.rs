@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use url::{Host, Url};
 
 use crate::error::{InvalidOrigin, InvalidOriginKind};
-use crate::origin::Origin;
+use crate::origin::{Origin, is_scheme};
 
 /// A list of origins that can be replaced while the server runs.
 ///
@@ -94,6 +94,10 @@ impl Pattern {
         let (scheme, authority) = entry
             .split_once("://")
             .ok_or_else(|| invalid(InvalidOriginKind::NoScheme))?;
+        // A URL parser takes `https:https://` for the host `https`.
+        if !is_scheme(scheme) {
+            return Err(invalid(InvalidOriginKind::Unparsable));
+        }
         if ["ws", "wss"]
             .iter()
             .any(|ws| scheme.eq_ignore_ascii_case(ws))
@@ -201,6 +205,9 @@ mod tests {
             ("null", Kind::NoScheme),
             ("example.com", Kind::NoScheme),
             ("//example.com", Kind::NoScheme),
+            ("://example.com", Kind::Unparsable),
+            ("https:https://", Kind::Unparsable),
+            ("WSS:https://", Kind::Unparsable),
             ("https:example.com", Kind::NoScheme),
             ("ws://example.com", Kind::SocketScheme),
             ("WSS://example.com", Kind::SocketScheme),
