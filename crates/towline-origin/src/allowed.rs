@@ -10,13 +10,17 @@ use crate::origin::{Origin, is_scheme};
 
 /// A list of origins that can be replaced while the server runs.
 ///
-/// Clones are of one list. An entry is one of
+/// All clones share one list. An entry is one of
 ///
 /// - `https://example.com`, `http://localhost:3000`: this origin; written in any case, with or without its default port,
 ///   and in Unicode or not;
 /// - `https://*.example.com`: every name below `example.com`, at any depth, and not that name itself. It trusts whoever can
 ///   get such a name;
 /// - `*`: every origin but `null`.
+///
+/// An entry names a page, so `ws://` and `wss://` are errors. Some native clients send the URL of their socket as the
+/// origin; browsers never do. Such an origin is compared as `http://` or `https://`: the entry `https://example.com` admits
+/// `wss://example.com` too. This admits no page that the entry does not name.
 ///
 /// ```
 /// use towline_origin::{AllowedOrigins, OriginLayer};
@@ -133,19 +137,20 @@ impl Pattern {
     }
 
     fn admits(&self, origin: &Origin<'_>) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Exact(exact) => origin == exact,
-            Self::Below(base) => {
-                let below = origin
-                    .host()
-                    .strip_suffix(base.host())
-                    // `evilexample.com` ends in `example.com` too.
-                    .is_some_and(|labels| labels.ends_with('.'));
-                below && (origin.scheme(), origin.port()) == (base.scheme(), base.port())
-            }
-        }
+        let (listed, host_admitted) = match self {
+            Self::Any => return true,
+            Self::Exact(exact) => (exact, origin.host() == exact.host()),
+            Self::Below(base) => (base, is_below(origin.host(), base.host())),
+        };
+        // An entry is never of `ws` or `wss`.
+        host_admitted && origin.port() == listed.port() && origin.http_scheme() == listed.scheme()
     }
+}
+
+fn is_below(host: &str, base: &str) -> bool {
+    let labels = host.strip_suffix(base);
+    // `evilexample.com` ends in `example.com` too.
+    labels.is_some_and(|labels| labels.ends_with('.'))
 }
 
 fn parse<I>(entries: I) -> Result<Vec<Pattern>, InvalidOrigin>
@@ -226,7 +231,9 @@ mod tests {
             ("https://*.[::1]", Kind::Wildcard),
             ("*.example.com", Kind::NoScheme),
             ("https://", Kind::Unparsable),
+            ("ws://", Kind::SocketScheme),
             ("https://*.", Kind::Unparsable),
+            ("mailto://", Kind::Unparsable),
             ("https://exa mple.com", Kind::Unparsable),
             ("https://exa\nmple.com", Kind::Unparsable),
             (" https://example.com", Kind::Unparsable),
@@ -238,7 +245,6 @@ mod tests {
             ("https://a..example.com", Kind::Unparsable),
             ("https://ex(ample.com", Kind::Unparsable),
             ("https://xn--a", Kind::Unparsable),
-            ("mailto://", Kind::Unparsable),
         ] {
             let error = Pattern::parse(entry).unwrap_err();
             assert_eq!((error.kind(), error.entry()), (kind, entry), "{entry:?}");

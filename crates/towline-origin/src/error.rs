@@ -21,7 +21,7 @@ pub enum OriginRejectionKind {
     Missing,
     /// There is more than one `Origin`.
     Repeated,
-    /// `Origin` is not `scheme://host[:port]`; it may be empty.
+    /// `Origin` is not one that [`Origin::parse`](crate::Origin::parse) takes; it may be empty.
     Malformed,
     /// `Origin` is `null`: a sandboxed frame, a local file or a page behind a redirect.
     Null,
@@ -89,7 +89,8 @@ pub enum InvalidOriginKind {
     Empty,
     /// The entry has no `scheme://`.
     NoScheme,
-    /// The scheme is that of a socket, `ws` or `wss`; an origin names the page.
+    /// The scheme is `ws` or `wss`, that of a socket. An entry names a page: `https://example.com` admits
+    /// `wss://example.com` too.
     SocketScheme,
     /// The entry has a path, a query, a fragment or user information. Also a slash at the end is a path.
     Excess,
@@ -142,7 +143,7 @@ impl fmt::Display for InvalidOrigin {
             Kind::SocketScheme => {
                 write!(
                     f,
-                    "{entry:?} is a socket: write the page's https:// or http://"
+                    "{entry:?} is the URL of a socket: write the page's https:// or http://, which admits the socket's too"
                 )
             }
             Kind::Excess => write!(f, "{entry:?} has more to it than scheme, host and port"),

@@ -43,6 +43,9 @@ impl OriginLayer {
     /// The host is that of `Host`, over HTTP/2 of `:authority`, in any case. A request without a port has the default port
     /// of the *origin's* scheme, since a server behind a proxy that ends TLS does not know better. Set
     /// [`hosts`](Self::hosts), or a page whose name resolves to this server (DNS rebinding) is of the same origin.
+    ///
+    /// Some native clients send the URL of their socket as the origin: `ws://` is compared as `http://`, and `wss://` as
+    /// `https://`. Origins of any other scheme are refused (`app://localhost`).
     pub fn same_origin() -> Self {
         Self::new(Rule::SameOrigin(SameOrigin::default()))
     }
@@ -66,7 +69,8 @@ impl OriginLayer {
         Self::new(Rule::Allowed(origins.clone()))
     }
 
-    /// Admits the origins for which `admits` holds. It sees those that are well-formed, and never `null`.
+    /// Admits the origins for which `admits` returns `true`. It is asked about every origin that [`Origin::parse`] takes, of
+    /// any scheme, also `ws` and `wss`; never about `null`.
     ///
     /// It is called within the request, so it must not block.
     pub fn predicate<F>(admits: F) -> Self
@@ -149,7 +153,7 @@ impl OriginLayer {
     }
 
     /// The scheme by which clients reach the server, for [`same_origin`](Self::same_origin) to compare, also where a proxy
-    /// ends TLS. Default: the scheme is not compared.
+    /// ends TLS. `ws` and `wss` are taken as `http` and `https`. Default: the scheme is not compared.
     pub fn scheme(mut self, scheme: Scheme) -> Self {
         if let Some(same_origin) = self.settings.policy.same_origin_mut() {
             same_origin.scheme = Some(scheme);

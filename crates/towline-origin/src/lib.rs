@@ -47,6 +47,19 @@
 //! # }
 //! ```
 //!
+//! # Native clients
+//!
+//! A client that is no browser passes without an `Origin`. Many native clients send one by default:
+//!
+//! | `Origin` | sent by | admitted by |
+//! | --- | --- | --- |
+//! | `wss://host`, `ws://host:port`: the URL of the socket | Starscream, socket.io-client-swift, IXWebSocket | whatever admits `https://host` or `http://host:port`: [`same_origin`](OriginLayer::same_origin), or a list |
+//! | `capacitor://localhost`, `tauri://localhost` | Capacitor, Tauri | a list that names it, or `*` |
+//! | `null` | pages opened from a file, sandboxed frames | [`allow_null`](OriginLayer::allow_null), which admits every page |
+//!
+//! A [`predicate`](OriginLayer::predicate) is asked about all of these but `null`. No page in a browser has an origin with the
+//! scheme `ws` or `wss`, so comparing these as `http` and `https` admits no page.
+//!
 //! # Where to put it
 //!
 //! Around whatever answers the handshake, at any distance: outside or inside of towline's upgrade layer, or in front of an

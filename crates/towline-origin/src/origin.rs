@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
 
-/// The origin of a page: scheme, host and port.
+/// The origin of a page or of a native client: scheme, host and port.
 ///
-/// Normalised: scheme and host are lower-case, and a port that goes without saying is the scheme's. What a browser sends is
-/// so already and stays borrowed.
+/// An origin is normalised. The scheme is in lower case. So is the host of `http`, `https`, `ws` and `wss`, and a port that
+/// is not named is the default port of these schemes. A value that is normalised already, as browsers send it, is borrowed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin<'a> {
     scheme: Cow<'a, str>,
@@ -16,8 +16,11 @@ pub struct Origin<'a> {
 }
 
 impl<'a> Origin<'a> {
-    /// The origin that the value of an `Origin` header names; `None` when that is not `scheme://host[:port]`, all of it in
-    /// ASCII. `null` names none.
+    /// Parses the value of an `Origin` header: `scheme://host[:port]`, all of it in ASCII.
+    ///
+    /// Schemes other than `http`, `https`, `ws` and `wss` have opaque hosts, which keep their case.
+    ///
+    /// Returns `None` for any other value, such as one with a path, user information or white space, and for `null`.
     #[must_use]
     pub fn parse(value: &'a str) -> Option<Self> {
         let (scheme, authority) = value.split_once("://")?;
@@ -25,29 +28,37 @@ impl<'a> Origin<'a> {
             return None;
         }
         let scheme = lower(scheme);
+        let default_port = default_port(&scheme);
         let (host, port) = split_authority(authority)?;
-        let port = port.or_else(|| default_port(&scheme));
-        // Other schemes have opaque hosts: the id of a browser's extension, the name of an application.
-        let host = match default_port(&scheme) {
+        let port = port.or(default_port);
+        let host = match default_port {
             Some(_) => lower(host),
+            // The id of a browser's extension, or the name of an application.
             None => Cow::Borrowed(host),
         };
         Some(Self { scheme, host, port })
     }
 
-    /// Such as `https`, or `chrome-extension` of a browser's extension.
+    /// The scheme, such as `https`, or `chrome-extension` for a browser's extension. For native clients it may be `ws` or
+    /// `wss`.
     #[must_use]
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
 
-    /// A name, its labels in ASCII (`xn--…`), or an address; one of IPv6 is in brackets.
+    /// The scheme of HTTP for an origin that is a socket's URL: `http` for `ws`, `https` for `wss`. Any other scheme is
+    /// returned as it is.
+    pub(crate) fn http_scheme(&self) -> &str {
+        http_scheme(&self.scheme)
+    }
+
+    /// The host: a name, its labels in ASCII (`xn--…`), or an address; an IPv6 address is in brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, named or not; `None` when there is none and the scheme is neither `http` nor `https`.
+    /// The port that was named, or else the default port of `http`, `https`, `ws` or `wss`.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.port
@@ -72,12 +83,25 @@ impl fmt::Display for Origin<'_> {
     }
 }
 
-/// The port of a server that speaks HTTP by this scheme.
+/// The default port of a scheme whose hosts are servers.
+///
+/// RFC 6455, 3: "The port component is OPTIONAL; the default for "ws" is port 80, while the default for "wss" is port 443."
 pub(crate) fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
-        "http" => Some(80),
-        "https" => Some(443),
+        "http" | "ws" => Some(80),
+        "https" | "wss" => Some(443),
         _ => None,
+    }
+}
+
+/// The scheme of the page that may open a socket of this scheme; others are returned as they are.
+pub(crate) fn http_scheme(scheme: &str) -> &str {
+    if scheme.eq_ignore_ascii_case("ws") {
+        "http"
+    } else if scheme.eq_ignore_ascii_case("wss") {
+        "https"
+    } else {
+        scheme
     }
 }
 
@@ -167,6 +191,22 @@ mod tests {
                 "",
             ),
             ("app://Main:7", "app", "Main", Some(7), ""),
+            ("ws://localhost:5000", "ws", "localhost", Some(5000), ""),
+            ("ws://example.com", "ws", "example.com", Some(80), ""),
+            (
+                "WSS://Example.com:443",
+                "wss",
+                "example.com",
+                Some(443),
+                "wss://example.com",
+            ),
+            (
+                "capacitor-electron://-",
+                "capacitor-electron",
+                "-",
+                None,
+                "",
+            ),
         ] {
             let origin = Origin::parse(value).unwrap();
             assert_eq!(
@@ -192,6 +232,10 @@ mod tests {
             "1https://example.com",
             "https://",
             "https://.",
+            "http://",
+            "ws://",
+            "wss://",
+            "ws://.",
             "https://.example.com",
             "https://a..example.com",
             "https://example.com..",

@@ -9,7 +9,7 @@ use http::uri::Scheme;
 
 use crate::allowed::AllowedOrigins;
 use crate::error::OriginRejectionKind;
-use crate::origin::{Origin, default_port};
+use crate::origin::{Origin, default_port, http_scheme};
 use crate::target::Target;
 
 /// What an [`OriginLayer`](crate::OriginLayer) decides by, for whoever has a request and no tower service.
@@ -108,7 +108,7 @@ pub(crate) struct SameOrigin {
 
 impl SameOrigin {
     fn admits(&self, origin: &Origin<'_>, request: &Parts) -> bool {
-        // Of another scheme, as of a browser's extension, the host is no name of a server.
+        // With any other scheme, such as that of a browser's extension, the host is not the name of a server.
         let Some(default_port) = default_port(origin.scheme()) else {
             return false;
         };
@@ -118,7 +118,8 @@ impl SameOrigin {
         let scheme = self.scheme.as_ref().map(Scheme::as_str).or(target.scheme);
         // The server behind a proxy that ends TLS does not know the scheme, and so not its default port.
         let port = target.port.unwrap_or(default_port);
-        scheme.is_none_or(|scheme| scheme.eq_ignore_ascii_case(origin.scheme()))
+        // Native clients send their socket's own URL as the origin. No page can have such an origin.
+        scheme.is_none_or(|scheme| http_scheme(scheme).eq_ignore_ascii_case(origin.http_scheme()))
             && target.host.eq_ignore_ascii_case(origin.host())
             && origin.port() == Some(port)
             && (self.hosts.is_empty() || self.hosts.iter().any(|host| host == origin.host()))

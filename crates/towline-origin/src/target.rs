@@ -14,7 +14,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 pub(crate) struct Target<'a> {
     pub(crate) host: &'a str,
     pub(crate) port: Option<u16>,
-    /// What a proxy says.
+    /// What a proxy says. Some proxies name the socket's scheme, `ws` or `wss`, instead of the page's.
     pub(crate) scheme: Option<&'a str>,
 }
 
@@ -37,7 +37,6 @@ impl<'a> Target<'a> {
             None => addressed(request)?,
         };
         let (host, port) = split_authority(authority)?;
-        let scheme = scheme.map(http_scheme);
         Some(Self { host, port, scheme })
     }
 }
@@ -81,17 +80,6 @@ fn forwarded<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let line = headers.get(name)?.to_str().ok()?;
     line.split(',').next().map(str::trim)
-}
-
-/// Some proxies name the scheme of the socket instead of the page's.
-fn http_scheme(scheme: &str) -> &str {
-    if scheme.eq_ignore_ascii_case("ws") {
-        "http"
-    } else if scheme.eq_ignore_ascii_case("wss") {
-        "https"
-    } else {
-        scheme
-    }
 }
 
 #[cfg(test)]
@@ -154,8 +142,8 @@ mod tests {
             (&[("forwarded", "for=\"[::1]:80\"")], "inner", None),
             (&[("x-forwarded-host", "a.com"), ("x-forwarded-proto", "https")], "a.com", Some("https")),
             (&[("x-forwarded-host", "a.com, b.com"), ("x-forwarded-proto", "https,http")], "a.com", Some("https")),
-            (&[("x-forwarded-proto", "wss")], "inner", Some("https")),
-            (&[("x-forwarded-proto", "WS")], "inner", Some("http")),
+            (&[("x-forwarded-proto", "wss")], "inner", Some("wss")),
+            (&[("x-forwarded-proto", "WS")], "inner", Some("WS")),
             (&[("forwarded", "host=a.com"), ("x-forwarded-host", "b.com")], "a.com", None),
             (&[("forwarded", "proto=http"), ("x-forwarded-host", "b.com")], "b.com", Some("http")),
         ];

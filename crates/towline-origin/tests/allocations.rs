@@ -90,6 +90,7 @@ fn what_passes_allocates_nothing() {
         for request in [
             handshake("https://app.example.com"),
             handshake("https://app.example.com:443"),
+            handshake("wss://app.example.com"),
             extended_connect("https://app.example.com"),
             plain.body(()).unwrap(),
         ] {
@@ -109,8 +110,9 @@ fn what_is_refused_allocates_its_response() {
     let null = refused("null");
     let malformed = refused("https://app.example.com/");
     // The last admits any that is well-formed.
-    let other = refused("https://evil.example").take(layers().len() - 1);
-    for (layer, origin) in null.chain(malformed).chain(other) {
+    let others = ["https://evil.example", "wss://evil.example"];
+    let others = others.map(|origin| refused(origin).take(layers().len() - 1));
+    for (layer, origin) in null.chain(malformed).chain(others.into_iter().flatten()) {
         let mut service = layer.layer(service_fn(respond));
         let (first, _) = ask(&mut service, handshake(origin));
         let rejection = first.extensions().get::<OriginRejection>().unwrap().clone();

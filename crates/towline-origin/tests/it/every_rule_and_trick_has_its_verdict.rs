@@ -135,6 +135,78 @@ fn malformed() -> Vec<Row> {
         bad("https://bücher.example".as_bytes()),
         bad(b"https://\xff.example"),
         bad(b"*"),
+        bad(b"http://"),
+        bad(b"ws://"),
+        bad(b"wss://"),
+        bad(b"wss://."),
+        bad(b"wss://example.com/"),
+        bad(b"wss://example.com/ws"),
+        bad(b"wss://user@example.com"),
+        bad(b"wss://example.com:90000"),
+    ]
+}
+
+/// Native clients send the URL of their socket. It is compared as the page's would be.
+#[rustfmt::skip]
+fn the_url_of_a_socket() -> Vec<Row> {
+    let with = |scheme: &str| { let scheme = scheme.parse().unwrap(); same().map(|layer| layer.scheme(scheme)) };
+    let pinned = || same().and_then(|layer| layer.hosts(["example.com"]));
+    let trusting = || same().map(|layer| layer.trust_forwarded(true));
+    let one = || allow(["https://example.com"]);
+    let below = || allow(["https://*.example.com"]);
+    vec![
+        row("ws", same(), from("ws://example.com"), Passes),
+        row("wss", same(), from("wss://example.com"), Passes),
+        row("upper case", same(), from("WSS://EXAMPLE.com"), Passes),
+        row("the same port", same(), from("ws://localhost:5000").to("localhost:5000"), Passes),
+        row("IPv6", same(), from("ws://[::1]:5000").to("[::1]:5000"), Passes),
+        row("another port", same(), from("ws://localhost:5001").to("localhost:5000"), Refused(NotAllowed)),
+        row("no port here", same(), from("ws://localhost").to("localhost:5000"), Refused(NotAllowed)),
+        row("no port there", same(), from("ws://localhost:5000").to("localhost"), Refused(NotAllowed)),
+        row("ws, 80 there", same(), from("ws://example.com").to("example.com:80"), Passes),
+        row("ws, 443 there", same(), from("ws://example.com").to("example.com:443"), Refused(NotAllowed)),
+        row("wss, 443 there", same(), from("wss://example.com").to("example.com:443"), Passes),
+        row("wss, 80 there", same(), from("wss://example.com").to("example.com:80"), Refused(NotAllowed)),
+        row("wss, 443 here", same(), from("wss://example.com:443"), Passes),
+        row("ws, 443 here", same(), from("ws://example.com:443"), Refused(NotAllowed)),
+        row("a foreign host", same(), from("ws://evil.example"), Refused(NotAllowed)),
+        row("a foreign host, tls", same(), from("wss://evil.example"), Refused(NotAllowed)),
+        row("a suffix", same(), from("wss://example.com.evil"), Refused(NotAllowed)),
+        row("a trailing dot", same(), from("wss://example.com."), Refused(NotAllowed)),
+        row("another scheme of that name", same(), from("wsx://example.com"), Refused(NotAllowed)),
+        row("two", same(), from("wss://example.com").and("origin", "https://example.com"), Refused(Repeated)),
+        row("pinned", pinned(), from("wss://example.com"), Passes),
+        row("pinned, rebound", pinned(), from("wss://evil.example").to("evil.example"), Refused(NotAllowed)),
+
+        row("wss of https", with("https"), from("wss://example.com"), Passes),
+        row("ws of https", with("https"), from("ws://example.com"), Refused(NotAllowed)),
+        row("ws of https, the port alike", with("https"), from("ws://example.com:443").to("example.com:443"), Refused(NotAllowed)),
+        row("ws of http", with("http"), from("ws://example.com"), Passes),
+        row("wss of http", with("http"), from("wss://example.com"), Refused(NotAllowed)),
+        row("wss of wss", with("wss"), from("wss://example.com"), Passes),
+        row("https of wss", with("wss"), from("https://example.com"), Passes),
+        row("http of WSS", with("WSS"), from("http://example.com"), Refused(NotAllowed)),
+        row("http of ws", with("ws"), from("http://example.com"), Passes),
+        row("trusted, wss of https", trusting(), from("wss://example.com").and("x-forwarded-proto", "https"), Passes),
+        row("trusted, wss of wss", trusting(), from("wss://example.com").and("forwarded", "proto=wss"), Passes),
+        row("trusted, ws of https", trusting(), from("ws://example.com").and("x-forwarded-proto", "https"), Refused(NotAllowed)),
+        row("trusted, wss of http", trusting(), from("wss://example.com").and("x-forwarded-proto", "http"), Refused(NotAllowed)),
+
+        row("of an entry", one(), from("wss://example.com"), Passes),
+        row("of an entry, the default port", one(), from("wss://example.com:443"), Passes),
+        row("of an entry of http", allow(["http://localhost:5000"]), from("ws://localhost:5000"), Passes),
+        row("ws of an entry of https", one(), from("ws://example.com"), Refused(NotAllowed)),
+        row("ws of an entry of https, the port alike", one(), from("ws://example.com:443"), Refused(NotAllowed)),
+        row("wss of an entry of http", allow(["http://example.com"]), from("wss://example.com"), Refused(NotAllowed)),
+        row("another port than the entry's", one(), from("wss://example.com:8443"), Refused(NotAllowed)),
+        row("foreign to the list", one(), from("wss://evil.example"), Refused(NotAllowed)),
+        row("foreign to the list, sent to it", one(), from("wss://evil.example").to("evil.example"), Refused(NotAllowed)),
+        row("below an entry", below(), from("wss://a.example.com"), Passes),
+        row("ws below an entry of https", below(), from("ws://a.example.com"), Refused(NotAllowed)),
+        row("not the apex", below(), from("wss://example.com"), Refused(NotAllowed)),
+        row("below, no dot", below(), from("wss://evilexample.com"), Refused(NotAllowed)),
+        row("any", allow(["*"]), from("ws://anything.example"), Passes),
+        row("a predicate sees what was sent", Ok(OriginLayer::predicate(|origin, _| origin.scheme() == "wss" && origin.port() == Some(443))), from("WSS://a.com"), Passes),
     ]
 }
 
@@ -330,6 +402,7 @@ async fn over_http1_and_http2() {
         the_floor,
         requests,
         malformed,
+        the_url_of_a_socket,
         lists,
         same_origin,
         hosts,
@@ -340,7 +413,7 @@ async fn over_http1_and_http2() {
             asked += check(row).await;
         }
     }
-    assert!(asked > 300, "{asked}");
+    assert!(asked > 400, "{asked}");
 }
 
 async fn check(row: Row) -> usize {

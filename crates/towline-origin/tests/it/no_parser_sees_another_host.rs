@@ -2,7 +2,7 @@
 
 use http::Request;
 use proptest::prelude::*;
-use towline_origin::{OriginLayer, OriginPolicy};
+use towline_origin::{Origin, OriginLayer, OriginPolicy};
 use url::{Host, Url};
 
 const NAME: &str = "https://example.com";
@@ -25,6 +25,9 @@ fn piece() -> impl Strategy<Value = String> {
         "http://",
         "HTTPS://",
         "https:",
+        "ws://",
+        "wss://",
+        "WSS:",
         "//",
         "/",
         "\\",
@@ -100,6 +103,9 @@ fn origin() -> impl Strategy<Value = String> {
         "http://[::1]:5000",
         "https://a.example.org",
         "https://a.b.example.org:443",
+        "wss://example.com",
+        "ws://127.0.0.1:5000",
+        "wss://a.example.org:443",
     ]);
     let spoilt = (
         allowed,
@@ -133,17 +139,23 @@ fn is_meant(origin: &str) -> bool {
         && url.fragment().is_none()
         && url.username().is_empty()
         && url.password().is_none();
+    // No browser sends the URL of a socket as an origin.
+    let scheme = match url.scheme() {
+        "ws" => "http",
+        "wss" => "https",
+        scheme => scheme,
+    };
     let port = url.port_or_known_default().unwrap();
     bare && match url.host().unwrap() {
-        Host::Domain("example.com") => (url.scheme(), port) == ("https", 443),
+        Host::Domain("example.com") => (scheme, port) == ("https", 443),
         Host::Domain(name) => {
             let below = name
                 .strip_suffix(BASE)
                 .is_some_and(|labels| labels.ends_with('.'));
-            below && (url.scheme(), port) == ("https", 443)
+            below && (scheme, port) == ("https", 443)
         }
-        Host::Ipv4(address) => address.is_loopback() && (url.scheme(), port) == ("http", 5000),
-        Host::Ipv6(address) => address.is_loopback() && (url.scheme(), port) == ("http", 5000),
+        Host::Ipv4(address) => address.is_loopback() && (scheme, port) == ("http", 5000),
+        Host::Ipv6(address) => address.is_loopback() && (scheme, port) == ("http", 5000),
     }
 }
 
@@ -187,6 +199,8 @@ proptest! {
             let url = Url::parse(&origin).unwrap();
             let host = url.host_str().unwrap();
             prop_assert!(hosts.contains(&host), "{:?} was admitted", origin);
+            let of_a_server = ["http", "https", "ws", "wss"].contains(&url.scheme());
+            prop_assert!(of_a_server, "{:?} was admitted", origin);
         }
     }
 
@@ -203,6 +217,32 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(config())]
+
+    /// `*` and a predicate have the same to decide on: all that is an origin, with a host or without.
+    #[test]
+    fn any_admits_what_a_predicate_sees(origin in origin()) {
+        let any = OriginLayer::allow(["*"]).unwrap();
+        let seen = OriginLayer::predicate(|_, _| true);
+        let parsed = Origin::parse(&origin);
+        if let Some(parsed) = &parsed {
+            let shown = parsed.to_string();
+            let again = Origin::parse(&shown);
+            prop_assert_eq!(again.as_ref(), Some(parsed));
+            // RFC 6454, 7.1: `serialized-origin = scheme "://" host [ ":" port ]`.
+            let (_, authority) = origin.split_once("://").unwrap();
+            let others = ['/', '\\', '@', '?', '#', ',', ' ', '\t', '\n', '\0'];
+            prop_assert!(!authority.contains(others), "{:?}", origin);
+        }
+        // A value that no header can have is not asked about.
+        if let Some(admitted) = admits(any.policy(), &origin, None) {
+            prop_assert_eq!(admitted, parsed.is_some(), "{:?}", origin);
+            prop_assert_eq!(admits(seen.policy(), &origin, None), Some(admitted), "{:?}", origin);
+        }
+    }
+}
+
 #[test]
 fn the_generator_finds_what_is_admitted() {
     for origin in [
@@ -210,6 +250,8 @@ fn the_generator_finds_what_is_admitted() {
         "http://127.0.0.1:5000",
         "http://[::1]:5000",
         "https://a.example.org",
+        "wss://example.com",
+        "ws://127.0.0.1:5000",
     ] {
         assert_eq!(admits(&policy(), origin, None), Some(true));
         assert!(is_meant(origin));
