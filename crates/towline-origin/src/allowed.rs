@@ -14,13 +14,17 @@ use crate::origin::{Origin, is_scheme};
 ///
 /// - `https://example.com`, `http://localhost:3000`: this origin; written in any case, with or without its default port,
 ///   and in Unicode or not;
+/// - `file://`, `app://.`, `qrc://`: this origin, which has no host, or a single dot as its host;
 /// - `https://*.example.com`: every name below `example.com`, at any depth, and not that name itself. It trusts whoever can
 ///   get such a name;
-/// - `*`: every origin but `null`.
+/// - `*`: every origin but `null`, with or without a host.
 ///
 /// An entry names a page, so `ws://` and `wss://` are errors. Some native clients send the URL of their socket as the
 /// origin; browsers never do. Such an origin is compared as `http://` or `https://`: the entry `https://example.com` admits
 /// `wss://example.com` too. This admits no page that the entry does not name.
+///
+/// `file://` admits every page that a browser or WebView opens from a file with this origin, and every device that sends it
+/// by default.
 ///
 /// ```
 /// use towline_origin::{AllowedOrigins, OriginLayer};
@@ -120,10 +124,16 @@ impl Pattern {
         if entry.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(invalid(InvalidOriginKind::Unparsable));
         }
+        if base.is_none()
+            && let Some(origin) = Origin::parse(entry).filter(|origin| origin.host().is_none())
+        {
+            // A URL parser would add a path.
+            return Ok(Self::Exact(origin.into_owned()));
+        }
 
         let url = Url::parse(&format!("{scheme}://{authority}"))
             .map_err(|error| invalid(InvalidOriginKind::Unparsable).because(error))?;
-        if base.is_some() && !matches!(url.host(), Some(Host::Domain(_))) {
+        if base.is_some() && !matches!(url.host(), Some(Host::Domain(name)) if name != ".") {
             return Err(invalid(InvalidOriginKind::Wildcard));
         }
         // What is not read back as it was written would never match.
@@ -147,8 +157,10 @@ impl Pattern {
     }
 }
 
-fn is_below(host: &str, base: &str) -> bool {
-    let labels = host.strip_suffix(base);
+fn is_below(host: Option<&str>, base: Option<&str>) -> bool {
+    let labels = host
+        .zip(base)
+        .and_then(|(host, base)| host.strip_suffix(base));
     // `evilexample.com` ends in `example.com` too.
     labels.is_some_and(|labels| labels.ends_with('.'))
 }
@@ -188,6 +200,12 @@ mod tests {
             ("http://[0:0::1]:80", "http://[::1]"),
             ("chrome-extension://abcdefgh", "chrome-extension://abcdefgh"),
             ("tauri://localhost", "tauri://localhost"),
+            ("file://", "file://"),
+            ("FILE://", "file://"),
+            ("content://", "content://"),
+            ("qrc://", "qrc://"),
+            ("app://.", "app://."),
+            ("APP://.", "app://."),
         ] {
             let Ok(Pattern::Exact(origin)) = Pattern::parse(entry) else {
                 panic!("{entry} is no exact origin");
@@ -233,7 +251,21 @@ mod tests {
             ("https://", Kind::Unparsable),
             ("ws://", Kind::SocketScheme),
             ("https://*.", Kind::Unparsable),
-            ("mailto://", Kind::Unparsable),
+            ("https://.", Kind::Unparsable),
+            ("file:", Kind::NoScheme),
+            ("file:///", Kind::Excess),
+            ("file:///index.html", Kind::Excess),
+            ("file://*", Kind::Wildcard),
+            ("file://*.", Kind::Wildcard),
+            ("app://*.", Kind::Wildcard),
+            ("app://*..", Kind::Wildcard),
+            ("app://*...", Kind::Unparsable),
+            ("file://localhost", Kind::Unparsable),
+            ("file://:80", Kind::Unparsable),
+            ("file:// ", Kind::Unparsable),
+            ("1file://", Kind::Unparsable),
+            ("app://..", Kind::Unparsable),
+            ("app://.:7", Kind::Unparsable),
             ("https://exa mple.com", Kind::Unparsable),
             ("https://exa\nmple.com", Kind::Unparsable),
             (" https://example.com", Kind::Unparsable),

@@ -45,13 +45,13 @@ impl OriginLayer {
     /// [`hosts`](Self::hosts), or a page whose name resolves to this server (DNS rebinding) is of the same origin.
     ///
     /// Some native clients send the URL of their socket as the origin: `ws://` is compared as `http://`, and `wss://` as
-    /// `https://`. Origins of any other scheme are refused (`app://localhost`).
+    /// `https://`. Origins of any other scheme, with or without a host, are refused (`file://`, `app://localhost`).
     pub fn same_origin() -> Self {
         Self::new(Rule::SameOrigin(SameOrigin::default()))
     }
 
-    /// Admits the origins of a list, such as `https://client.com`, `https://*.example.com` or `*`; [`AllowedOrigins`]
-    /// explains them.
+    /// Admits the origins of a list, such as `https://client.com`, `https://*.example.com`, `file://` or `*`;
+    /// [`AllowedOrigins`] explains them.
     ///
     /// # Errors
     ///
@@ -69,8 +69,8 @@ impl OriginLayer {
         Self::new(Rule::Allowed(origins.clone()))
     }
 
-    /// Admits the origins for which `admits` returns `true`. It is asked about every origin that [`Origin::parse`] takes, of
-    /// any scheme, also `ws` and `wss`; never about `null`.
+    /// Admits the origins for which `admits` returns `true`. It is asked about every origin that [`Origin::parse`] takes, with
+    /// or without a host and of any scheme, also `ws` and `wss`; never about `null`.
     ///
     /// It is called within the request, so it must not block.
     pub fn predicate<F>(admits: F) -> Self

@@ -54,7 +54,8 @@
 //! | `Origin` | sent by | admitted by |
 //! | --- | --- | --- |
 //! | `wss://host`, `ws://host:port`: the URL of the socket | Starscream, socket.io-client-swift, IXWebSocket | whatever admits `https://host` or `http://host:port`: [`same_origin`](OriginLayer::same_origin), or a list |
-//! | `capacitor://localhost`, `tauri://localhost` | Capacitor, Tauri | a list that names it, or `*` |
+//! | `file://`, `content://`, `qrc://`: no host | arduinoWebSockets, WebViews, Qt | a list that names it, or `*` |
+//! | `app://.`, `capacitor://localhost`, `tauri://localhost` | Electron, Capacitor, Tauri | a list that names it, or `*` |
 //! | `null` | pages opened from a file, sandboxed frames | [`allow_null`](OriginLayer::allow_null), which admits every page |
 //!
 //! A [`predicate`](OriginLayer::predicate) is asked about all of these but `null`. No page in a browser has an origin with the

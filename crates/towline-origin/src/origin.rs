@@ -8,9 +8,22 @@ use std::net::Ipv6Addr;
 ///
 /// An origin is normalised. The scheme is in lower case. So is the host of `http`, `https`, `ws` and `wss`, and a port that
 /// is not named is the default port of these schemes. A value that is normalised already, as browsers send it, is borrowed.
+///
+/// An origin of any other scheme may have no host: `file://`, `content://`, `qrc://`.
+///
+/// ```
+/// use towline_origin::Origin;
+///
+/// let page = Origin::parse("https://example.com").unwrap();
+/// assert_eq!((page.scheme(), page.host(), page.port()), ("https", Some("example.com"), Some(443)));
+///
+/// let file = Origin::parse("file://").unwrap();
+/// assert_eq!((file.scheme(), file.host(), file.port()), ("file", None, None));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin<'a> {
     scheme: Cow<'a, str>,
+    /// Empty if there is none.
     host: Cow<'a, str>,
     port: Option<u16>,
 }
@@ -18,7 +31,8 @@ pub struct Origin<'a> {
 impl<'a> Origin<'a> {
     /// Parses the value of an `Origin` header: `scheme://host[:port]`, all of it in ASCII.
     ///
-    /// Schemes other than `http`, `https`, `ws` and `wss` have opaque hosts, which keep their case.
+    /// Schemes other than `http`, `https`, `ws` and `wss` have opaque hosts, which keep their case. There the host may be
+    /// missing, or be a single dot (`app://.`, which Electron applications send).
     ///
     /// Returns `None` for any other value, such as one with a path, user information or white space, and for `null`.
     #[must_use]
@@ -29,6 +43,15 @@ impl<'a> Origin<'a> {
         }
         let scheme = lower(scheme);
         let default_port = default_port(&scheme);
+        // RFC 3986, 3.2.2: "the "http" scheme considers a missing authority or empty host invalid."
+        if default_port.is_none() && matches!(authority, "" | ".") {
+            let host = Cow::Borrowed(authority);
+            return Some(Self {
+                scheme,
+                host,
+                port: None,
+            });
+        }
         let (host, port) = split_authority(authority)?;
         let port = port.or(default_port);
         let host = match default_port {
@@ -53,9 +76,11 @@ impl<'a> Origin<'a> {
     }
 
     /// The host: a name, its labels in ASCII (`xn--…`), or an address; an IPv6 address is in brackets.
+    ///
+    /// Returns `None` for an origin without a host, such as `file://`.
     #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
+    pub fn host(&self) -> Option<&str> {
+        (!self.host.is_empty()).then_some(&*self.host)
     }
 
     /// The port that was named, or else the default port of `http`, `https`, `ws` or `wss`.
@@ -200,6 +225,7 @@ mod tests {
                 Some(443),
                 "wss://example.com",
             ),
+            ("app://.", "app", ".", None, ""),
             (
                 "capacitor-electron://-",
                 "capacitor-electron",
@@ -211,10 +237,28 @@ mod tests {
             let origin = Origin::parse(value).unwrap();
             assert_eq!(
                 (origin.scheme(), origin.host(), origin.port()),
-                (scheme, host, port)
+                (scheme, Some(host), port)
             );
             let shown = if shown.is_empty() { value } else { shown };
             assert_eq!(origin.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn an_origin_may_have_no_host() {
+        for (value, scheme) in [
+            ("file://", "file"),
+            ("FILE://", "file"),
+            ("content://", "content"),
+            ("qrc://", "qrc"),
+            ("x.y+z-1://", "x.y+z-1"),
+        ] {
+            let origin = Origin::parse(value).unwrap();
+            assert_eq!(
+                (origin.scheme(), origin.host(), origin.port()),
+                (scheme, None, None)
+            );
+            assert_eq!(origin.to_string(), value.to_ascii_lowercase());
         }
     }
 
@@ -236,6 +280,30 @@ mod tests {
             "ws://",
             "wss://",
             "ws://.",
+            "://",
+            "file:",
+            "file:/",
+            "file:///",
+            "file:///index.html",
+            "file://..",
+            "file://:80",
+            "file://:",
+            "file://@",
+            "file://?",
+            "file://#",
+            "file:// ",
+            " file://",
+            "file://\t",
+            "file://file://",
+            "file://,file://",
+            "file://%2e",
+            "fi le://",
+            "app://./",
+            "app://./index.html",
+            "app://.:7",
+            "app://..",
+            "app://.app",
+            "app://*",
             "https://.example.com",
             "https://a..example.com",
             "https://example.com..",

@@ -108,8 +108,9 @@ pub(crate) struct SameOrigin {
 
 impl SameOrigin {
     fn admits(&self, origin: &Origin<'_>, request: &Parts) -> bool {
-        // With any other scheme, such as that of a browser's extension, the host is not the name of a server.
-        let Some(default_port) = default_port(origin.scheme()) else {
+        // With any other scheme the host is not the name of a server: a browser's extension, or a file without a host.
+        let (Some(default_port), Some(host)) = (default_port(origin.scheme()), origin.host())
+        else {
             return false;
         };
         let Some(target) = Target::of(request, self.trust_forwarded) else {
@@ -120,8 +121,8 @@ impl SameOrigin {
         let port = target.port.unwrap_or(default_port);
         // Native clients send their socket's own URL as the origin. No page can have such an origin.
         scheme.is_none_or(|scheme| http_scheme(scheme).eq_ignore_ascii_case(origin.http_scheme()))
-            && target.host.eq_ignore_ascii_case(origin.host())
+            && target.host.eq_ignore_ascii_case(host)
             && origin.port() == Some(port)
-            && (self.hosts.is_empty() || self.hosts.iter().any(|host| host == origin.host()))
+            && (self.hosts.is_empty() || self.hosts.iter().any(|own| own == host))
     }
 }

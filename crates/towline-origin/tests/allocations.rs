@@ -34,7 +34,7 @@ fn layers() -> Vec<OriginLayer> {
         same().trust_forwarded(true),
         OriginLayer::allow(["https://app.example.com"]).unwrap(),
         OriginLayer::allow_list(&list),
-        OriginLayer::predicate(|origin, _| origin.host() == "app.example.com"),
+        OriginLayer::predicate(|origin, _| origin.host() == Some("app.example.com")),
         OriginLayer::predicate(|_, _| false).or_allow_list(&list),
         OriginLayer::allow(["*"]).unwrap().require_origin(true),
     ]
@@ -110,7 +110,7 @@ fn what_is_refused_allocates_its_response() {
     let null = refused("null");
     let malformed = refused("https://app.example.com/");
     // The last admits any that is well-formed.
-    let others = ["https://evil.example", "wss://evil.example"];
+    let others = ["https://evil.example", "wss://evil.example", "file://"];
     let others = others.map(|origin| refused(origin).take(layers().len() - 1));
     for (layer, origin) in null.chain(malformed).chain(others.into_iter().flatten()) {
         let mut service = layer.layer(service_fn(respond));

@@ -156,6 +156,10 @@ mod tests {
         }
         assert!(!admits(&[], "localhost:5000", "http://localhost:5001"));
         assert!(!admits(&[], "localhost:5000", "http://evil.example"));
+        // As native clients name it.
+        assert!(admits(&[], "localhost:5000", "ws://localhost:5000"));
+        assert!(!admits(&[], "localhost:5000", "ws://evil.example"));
+        assert!(!admits(&[], "localhost:5000", "file://"));
     }
 
     #[test]
@@ -171,9 +175,12 @@ mod tests {
             assert_eq!(admitted, expected, "{origin}");
         }
         assert!(admits(
-            &["--origin", "*"],
+            &["--origin", "file://"],
             "localhost:5000",
-            "http://evil.example"
+            "file://"
         ));
+        for origin in ["http://evil.example", "ws://evil.example", "file://"] {
+            assert!(admits(&["--origin", "*"], "localhost:5000", origin));
+        }
     }
 }

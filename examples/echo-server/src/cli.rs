@@ -24,8 +24,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PATH", default_value = "/ws", value_parser = path)]
     pub(crate) path: String,
 
-    /// Another origin whose pages may open a socket, such as `https://client.com` or `https://*.example.com`; `*` is any.
-    /// May be repeated. Pages of the server itself may, under localhost or the address it listens on
+    /// Another origin whose pages may open a socket, such as `https://client.com`, `https://*.example.com` or `file://`;
+    /// `*` is any. May be repeated. Pages of the server itself may, under localhost or the address it listens on
     #[arg(long = "origin", value_name = "ORIGIN")]
     pub(crate) origins: Vec<String>,
 
