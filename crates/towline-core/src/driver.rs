@@ -14,6 +14,7 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use crate::connection::{Connection, Gone};
+use crate::deadline::deadline_after;
 use crate::error::UpgradeFailed;
 use crate::pipeline::Remote;
 use crate::policies::{Policies, Running};
@@ -107,7 +108,7 @@ impl Driver {
             connection: None,
             stage: Stage::Upgrading {
                 on_upgrade,
-                deadline: Instant::now() + handshake_timeout,
+                deadline: deadline_after(Instant::now(), handshake_timeout),
                 policies,
             },
             timer: Timer::default(),

@@ -63,6 +63,7 @@ mod handshake_error;
 pub mod pipeline;
 
 mod connection;
+mod deadline;
 #[cfg(feature = "deflate")]
 mod deflating;
 mod driver;
@@ -101,6 +102,7 @@ pub use towline_protocol::NotAMessage;
 
 pub use self::closed::{Closed, ClosedBy, RoundTrip};
 pub use self::control::{Control, WaitClosed, WaitDraining};
+pub use self::deadline::deadline_after;
 pub use self::error::{AcceptError, PingError, SendError, TrySendError, UpgradeFailed};
 pub use self::handshake_error::{HandshakeError, HandshakeErrorKind};
 pub use self::policies::{Offered, PolicyFactory};

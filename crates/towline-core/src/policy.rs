@@ -42,7 +42,8 @@ pub trait SocketPolicy: Send + 'static {
     ///
     /// Asked when the socket opens, whenever it was told of something, and when the time that it gave last has come, so it
     /// should cost little. The timer is not moved for a later deadline, but looks at it when it fires: what mere traffic
-    /// puts off costs nothing. Default: never.
+    /// puts off costs nothing. [`deadline_after`](crate::deadline_after) adds a wait of any length to `now`, also
+    /// [`Duration::MAX`]. Default: never.
     fn deadline(&self) -> Option<Instant> {
         None
     }

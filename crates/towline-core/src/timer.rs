@@ -2,9 +2,11 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::deadline::deadline_after;
 use crate::io::outside_budget;
 
 /// A timer that exists only while something waits for it, and is re-armed only when it fires or must fire sooner.
@@ -43,17 +45,26 @@ impl Timer {
     fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let sleep = self
             .sleep
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            .get_or_insert_with(|| Box::pin(sleep_until(reachable(deadline))));
         if sleep.deadline() > deadline {
-            sleep.as_mut().reset(deadline);
+            sleep.as_mut().reset(reachable(deadline));
         }
         // Out of the budget that a busy endpoint may have used up.
         while outside_budget(cx, |cx| sleep.as_mut().poll(cx)).is_ready() {
             if sleep.deadline() >= deadline {
                 return Poll::Ready(());
             }
-            sleep.as_mut().reset(deadline);
+            sleep.as_mut().reset(reachable(deadline));
         }
         Poll::Pending
+    }
+}
+
+/// A deadline that tokio can wait for: it adds up to a tick of 1 ms to round up, which panics at the end of what a clock can
+/// tell. A policy may name any instant.
+fn reachable(deadline: Instant) -> Instant {
+    match deadline.checked_add(Duration::from_millis(1)) {
+        Some(_) => deadline,
+        None => deadline_after(Instant::now(), Duration::MAX),
     }
 }

@@ -13,7 +13,8 @@ use crate::service::KeepAliveService;
 
 /// The settings of a [`KeepAliveLayer`], or of one socket.
 ///
-/// `None` turns a part off; zero is an error of [`layer`](Self::layer) and [`policy`](Self::policy).
+/// `None` turns a part off, and so does [`Duration::MAX`]. Zero is an error of [`layer`](Self::layer) and
+/// [`policy`](Self::policy).
 #[derive(Clone, Copy, Debug)]
 #[must_use = "settings do nothing until they are made a layer or a policy"]
 pub struct KeepAlive {

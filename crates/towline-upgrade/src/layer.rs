@@ -102,7 +102,7 @@ impl<E> UpgradeLayer<E> {
     }
 
     /// How long the server may take, once an endpoint has accepted, to write the response and hand over the connection.
-    /// After it `accept` fails. Default: 10 s.
+    /// After it `accept` fails. Default: 10 s. [`Duration::MAX`]: for ever.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.settings.handshake_timeout = timeout;
         self

@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::Response;
-use tokio::time::{Sleep, sleep};
-use towline_core::Closed;
+use tokio::time::{Instant, Sleep, sleep_until};
 use towline_core::pipeline::{Driver, EndpointFailed};
+use towline_core::{Closed, deadline_after};
 
 use crate::admission::Place;
 use crate::trace::{self, CallSpan};
@@ -71,6 +71,7 @@ where
                 surroundings.place.cut();
             }
             let grace = surroundings.endpoint_grace;
+            let sleep = |grace| sleep_until(deadline_after(Instant::now(), grace));
             *phase = Phase::Unwinding(grace.map(|grace| Box::pin(sleep(grace))));
         }
         // A failure of the endpoint comes too late to matter to the socket.

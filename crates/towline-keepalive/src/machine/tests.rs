@@ -286,6 +286,53 @@ fn a_clock_may_be_before_or_behind_that_of_the_layer() {
     }
 }
 
+/// A deadline that arithmetic has wrapped would be early.
+#[test]
+fn a_wait_may_be_longer_than_any_clock() {
+    const CENTURY: Duration = secs(100 * 365 * 24 * 60 * 60);
+    let is_far = |rig: &Rig| rig.due().is_none_or(|due| due > CENTURY);
+    for wait in [
+        CENTURY * 4,
+        Duration::from_nanos(u64::MAX),
+        Duration::from_millis(u64::MAX),
+        secs(i64::MAX as u64),
+        Duration::MAX / 10 * 9,
+        Duration::MAX,
+    ] {
+        for strategy in [Strategy::PingPong, Strategy::UnsolicitedPong] {
+            let settings = Settings {
+                interval: Some(wait),
+                timeout: Some(wait),
+                strategy,
+                idle_timeout: Some(wait),
+                max_lifetime: Some(wait),
+                write_timeout: Some(wait),
+                stall_timeout: Some(wait),
+            };
+            for seed in 0..1000 {
+                let mut rig = Rig::seeded(settings, seed);
+                assert!(is_far(&rig), "{wait:?}: {:?}", rig.due());
+                let events: [fn(&mut Rig); 6] = [
+                    |rig| rig.received_message(),
+                    |rig| rig.machine.fresh = false,
+                    |rig| rig.blocked(7),
+                    |rig| rig.written(3),
+                    Rig::stops,
+                    Rig::resumes,
+                ];
+                for event in events {
+                    rig.now += secs(3600);
+                    event(&mut rig);
+                    assert!(is_far(&rig), "{wait:?}: {:?}", rig.due());
+                }
+            }
+        }
+        let timeout = Some(wait);
+        let rig = Rig::pinged(Settings { timeout, ..PINGS });
+        assert!(is_far(&rig), "{wait:?}: {:?}", rig.due());
+    }
+}
+
 #[test]
 fn unsolicited_pongs_go_out_whatever_comes() {
     let strategy = Strategy::UnsolicitedPong;

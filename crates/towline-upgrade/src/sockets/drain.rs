@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout};
-use towline_core::{CloseCode, CloseFrame, InvalidClose};
+use towline_core::{CloseCode, CloseFrame, InvalidClose, deadline_after};
 
 use super::registry::Registry;
 use crate::trace;
@@ -16,6 +16,8 @@ use crate::trace;
 const UNWIND: Duration = Duration::from_secs(1);
 
 /// How [`Sockets::drain`](crate::Sockets::drain) ends sockets.
+///
+/// Each duration may be [`Duration::MAX`], which means "for ever".
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it is for `Sockets::drain`"]
 pub struct Drain {
@@ -80,7 +82,7 @@ impl Drain {
         registry.begin_drain();
         let closing = async {
             registry.tell().await;
-            until(begin.checked_add(self.grace)).await;
+            until(deadline_after(begin, self.grace)).await;
             close_evenly(registry, &frame, self.spread).await;
             pending().await
         };
@@ -88,7 +90,7 @@ impl Drain {
         tokio::select! {
             biased;
             () = registry.emptied() => {}
-            () = until(begin.checked_add(self.within)) => {
+            () = until(deadline_after(begin, self.within)) => {
                 registry.expire();
                 let _ = timeout(UNWIND, registry.emptied()).await;
                 left = registry.members();
@@ -116,20 +118,19 @@ async fn close_evenly(registry: &Registry, frame: &CloseFrame, spread: Duration)
     let begin = Instant::now();
     let keys = registry.keys();
     for (turn, key) in keys.iter().enumerate() {
+        // Less than 1: the product does not overflow.
         let share = turn as f64 / keys.len() as f64;
-        until(begin.checked_add(spread.mul_f64(share))).await;
+        until(deadline_after(begin, spread.mul_f64(share))).await;
         registry.close(*key, frame);
         consume_budget().await;
     }
 }
 
-/// Waits until then; `None` is never.
-async fn until(then: Option<Instant>) {
-    match then {
-        // A timer would be late by its precision, and every turn with it.
-        Some(then) if then <= Instant::now() => {}
-        Some(then) => sleep_until(then).await,
-        None => pending().await,
+/// Waits until `then`.
+async fn until(then: Instant) {
+    // A timer that is due would be late by its precision, and every turn with it.
+    if then > Instant::now() {
+        sleep_until(then).await;
     }
 }
 

@@ -11,6 +11,7 @@ mod a_policy_reaches_its_socket_from_anywhere;
 mod a_policy_that_no_socket_takes_is_named;
 mod a_slow_reader_lives;
 mod a_vanished_peer_is_noticed;
+mod a_wait_may_be_for_ever;
 mod policies_act_on_their_socket;
 mod sockets_end_in_time;
 mod unread_streams_harm_nobody;

@@ -106,3 +106,23 @@ async fn and_there_is_a_limit_of_them() {
     assert_eq!(refused.status(), 503);
     echo(&mut client).await;
 }
+
+/// The longest durations that the options take, as "for ever".
+#[tokio::test]
+async fn however_long_it_may_take() {
+    let longest = &format!("{}ms", u64::MAX);
+    let options = [
+        "--keep-alive",
+        "--keep-alive-timeout",
+        "--idle-timeout",
+        "--max-lifetime",
+        "--drain",
+    ];
+    let server = Server::start(&options.map(|option| [option, longest]).concat()).await;
+    let mut client = connect(&server).await;
+    server.signal("TERM").await;
+    expect_close(&mut client).await;
+    let (said, code) = server.end().await;
+    assert_eq!(said, "drained: 1 sockets closed, 0 aborted\n");
+    assert_eq!(code, Some(0));
+}
