@@ -13,7 +13,7 @@ use axum::{Router, routing::any};
 use tokio::net::TcpListener;
 use towline::{
     AcceptError, Action, CloseCode, Closed, Event, PolicyFactory, SendError, SocketPolicy,
-    SocketState, UpgradeLayer, WebSocket, WebSocketUpgrade,
+    SocketState, UpgradeLayer, WebSocket, WebSocketUpgrade, deadline_after,
 };
 
 fn app() -> Router {
@@ -44,7 +44,11 @@ async fn endpoint(
     upgrade: WebSocketUpgrade,
 ) -> Result<Closed, AcceptError> {
     let left = Duration::from_secs(expires);
-    let expiry = PolicyFactory::new(move |now| Some(TokenExpiry { at: now + left }));
+    // The client chose it: `now + left` would panic at the end of what a clock can tell.
+    let expiry = PolicyFactory::new(move |now| {
+        let at = deadline_after(now, left);
+        Some(TokenExpiry { at })
+    });
     upgrade.policy(expiry).serve(echo).await
 }
 
@@ -122,6 +126,16 @@ mod tests {
                 (u16::from(close.code), &*close.reason),
                 (1008, "token expired")
             );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_may_be_valid_for_ever() {
+        for request in [http1, http2] {
+            let path = format!("/ws/{}", u64::MAX);
+            let (mut client, _) = connect(app(), request(&path)).await.unwrap();
+            client.send(Message::text("hello")).await.unwrap();
+            assert!(client.next().await.unwrap().unwrap().is_text());
         }
     }
 
