@@ -143,8 +143,13 @@ impl Wire {
         Self(BufReader::with_capacity(1024, Box::new(io)))
     }
 
+    /// Writes while the server takes it.
+    pub(crate) async fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        within(self.0.write_all(bytes.as_ref())).await
+    }
+
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        within(self.0.write_all(bytes.as_ref())).await.unwrap();
+        self.try_write(bytes).await.unwrap();
         // The server may have taken this and ended the connection meanwhile.
         let _ = within(self.0.flush()).await;
     }
@@ -177,10 +182,15 @@ impl Wire {
 
     /// The first byte and the payload of the next frame; `None` at an end in good order.
     pub(crate) async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
-        match within(read_frame(&mut self.0)).await {
+        match self.try_frame().await {
             Ok(frame) => frame,
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// The same; an error at any other end.
+    pub(crate) async fn try_frame(&mut self) -> io::Result<Option<(u8, Vec<u8>)>> {
+        within(read_frame(&mut self.0)).await
     }
 
     /// A message goes and comes back.

@@ -248,7 +248,8 @@ pub(crate) async fn open(version: Version, app: App) -> Client {
     Connection::open(version, app).await.socket().await
 }
 
-fn serve(io: impl Io + 'static, app: App) {
+/// Serves one connection, of either version.
+pub(crate) fn serve(io: impl Io + 'static, app: App) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http2()
