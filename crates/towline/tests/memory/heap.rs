@@ -46,14 +46,27 @@ pub(crate) fn alone<F>(test: F) -> F::Output
 where
     F: Future<Output: Send> + Send,
 {
+    let mut runtime = Builder::new_multi_thread();
+    alone_on(runtime.worker_threads(THREADS).enable_all(), test)
+}
+
+/// The same on one thread and in virtual time: over memory, everything happens in the same order each time.
+pub(crate) fn alone_in_virtual_time<F>(test: F) -> F::Output
+where
+    F: Future<Output: Send> + Send,
+{
+    let mut runtime = Builder::new_current_thread();
+    alone_on(runtime.enable_time().start_paused(true), test)
+}
+
+fn alone_on<F>(runtime: &mut Builder, test: F) -> F::Output
+where
+    F: Future<Output: Send> + Send,
+{
     static ALONE: Mutex<()> = Mutex::new(());
 
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime.build().unwrap();
     thread::scope(|scope| {
         let test = scope.spawn(|| runtime.block_on(test));
         test.join().unwrap_or_else(|panic| resume_unwind(panic))

@@ -8,6 +8,15 @@
 #[path = "../it/deflating.rs"]
 mod deflating;
 mod heap;
+#[allow(dead_code, reason = "made for the tests of ends")]
+#[path = "../ends/peer.rs"]
+mod peer;
+#[allow(dead_code, reason = "made for the tests of policies")]
+#[path = "../policies/support.rs"]
+mod stack;
+#[allow(dead_code, reason = "made for the tests of whole stacks")]
+#[path = "../it/streams.rs"]
+mod streams;
 #[allow(dead_code, reason = "made for the tests of whole stacks")]
 #[path = "../it/support.rs"]
 mod support;
@@ -22,7 +31,10 @@ mod a_kept_message_costs_at_most_twice_its_size;
 mod a_message_costs_what_has_arrived;
 mod a_peer_that_never_reads_costs_little;
 mod a_sender_left_behind_costs_little;
+mod a_violation_is_discarded_as_it_comes;
 mod an_idle_socket_holds_no_buffer;
 mod an_idle_socket_without_takeover_holds_no_context;
 mod every_end_gives_all_back;
 mod keep_alive_costs_an_idle_socket_little;
+mod one_frame_costs_what_is_compressed;
+mod small_messages_cost_little_while_they_wait;

@@ -1,0 +1,29 @@
+//! Input behind a violation is read to its end and not kept.
+
+use crate::heap::{BOTH, Heap, KIB, MIB, alone, echo, hyper};
+use crate::support::{serve, within};
+use crate::wire::{BINARY, Wire, header};
+
+#[test]
+#[ignore = "faults item 6: after a violation 1 MiB at most is discarded, and the connection is reset under the rest"]
+fn a_message_of_50_times_the_limit_costs_nothing() {
+    const LIMIT: usize = MIB;
+    const SIZE: usize = 50 * LIMIT;
+
+    alone(async {
+        for (server, http) in BOTH {
+            let address = serve(server, http, echo(LIMIT)).await;
+            let mut wire = Wire::open(http, address).await;
+            let chunk = vec![7; 64 * KIB];
+            let heap = Heap::now();
+            wire.write(header(BINARY, SIZE as u64)).await;
+            for sent in 0..SIZE / chunk.len() {
+                let taken = wire.try_write(&chunk).await;
+                let sent = sent * chunk.len() / KIB;
+                assert!(taken.is_ok(), "{http:?}, after {sent} KiB: {taken:?}");
+            }
+            assert_eq!(within(wire.closed_with()).await, 1009);
+            heap.assert_peak(MIB + hyper(http), (server, http));
+        }
+    });
+}
