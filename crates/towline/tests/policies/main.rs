@@ -5,6 +5,7 @@
 mod support;
 
 mod a_busy_endpoint_keeps_its_peer;
+mod a_pause_holds_the_message_that_it_is_about;
 mod a_peer_that_takes_nothing_is_given_up;
 mod a_pipeline_may_move;
 mod a_policy_reaches_its_socket_from_anywhere;
