@@ -3,6 +3,9 @@
 //! The endpoint hands each socket over to a background service and awaits `closed()`, so the middleware around the
 //! endpoint lives until the socket closes although the endpoint does not hold it.
 
+#[path = "echo-server/src/listen.rs"]
+mod listen;
+
 use std::collections::HashMap;
 use std::io::{self, Write};
 
@@ -12,11 +15,12 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::any;
 use futures_util::stream::{self, SelectAll, StreamExt};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use towline::{AcceptError, CloseCode, Closed, Message, Sender, TrySendError};
 use towline::{OriginLayer, UpgradeLayer, WebSocket, WebSocketUpgrade};
+
+use crate::listen::listen;
 
 /// The room's application; `open` counts its sockets. It is called in a tokio runtime, where the room gets a task.
 fn app(open: watch::Sender<usize>) -> Router {
@@ -93,7 +97,7 @@ fn tell(sender: &Sender, message: &Message) -> bool {
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:5000").await?;
+    let listener = listen(([127, 0, 0, 1], 5000).into())?;
     let address = listener.local_addr()?;
     writeln!(io::stdout(), "listening on http://{address}")?;
     let (open, mut changes) = watch::channel(0);
@@ -111,7 +115,7 @@ mod tests {
 
     use futures_util::SinkExt;
     use http::HeaderValue;
-    use tokio::net::{TcpSocket, TcpStream};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
     use tokio_tungstenite::tungstenite::client::IntoClientRequest;
     use tokio_tungstenite::tungstenite::{Error, Message};
     use tokio_tungstenite::{WebSocketStream, client_async, connect_async};

@@ -3,6 +3,9 @@
 //! Ctrl-C closes all sockets with 1001, over five seconds so that their clients do not all reconnect at once. Then
 //! `axum::serve` returns. Without the drain it would over HTTP/1.1 not wait for them, and over HTTP/2 for ever.
 
+#[path = "echo-server/src/listen.rs"]
+mod listen;
+
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -15,6 +18,8 @@ use tower::{ServiceBuilder, load_shed::LoadShedLayer};
 use towline::upgrade::Drained;
 use towline::{AcceptError, Closed, Drain, InvalidClose, OriginLayer, Sockets, UpgradeLayer};
 use towline::{WebSocket, WebSocketUpgrade};
+
+use crate::listen::listen;
 
 fn app(sockets: &Sockets, most: usize) -> Router {
     let layers = ServiceBuilder::new()
@@ -76,7 +81,7 @@ async fn serve(listener: TcpListener, stop: impl Future + Send + 'static) -> io:
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:5000").await?;
+    let listener = listen(([127, 0, 0, 1], 5000).into())?;
     let drained = serve(listener, tokio::signal::ctrl_c()).await?;
     let Drained {
         closed, aborted, ..

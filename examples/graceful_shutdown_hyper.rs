@@ -2,6 +2,9 @@
 //!
 //! Ctrl-C closes all sockets with 1001; then hyper-util's `GracefulShutdown` waits for the requests that are left.
 
+#[path = "echo-server/src/listen.rs"]
+mod listen;
+
 use std::convert::Infallible;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -19,6 +22,8 @@ use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
 use towline::{Drain, EchoService, OriginLayer, Sockets, UpgradeLayer};
 use towline::{origin::OriginBody, upgrade::Drained, upgrade::UpgradeBody};
+
+use crate::listen::listen;
 
 type App = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 type Body = OriginBody<UpgradeBody<Full<Bytes>>>;
@@ -78,7 +83,7 @@ async fn serve_connection(stream: TcpStream, app: App, watcher: Watcher) {
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:5000").await?;
+    let listener = listen(([127, 0, 0, 1], 5000).into())?;
     let drained = serve(listener, tokio::signal::ctrl_c()).await?;
     let Drained {
         closed, aborted, ..

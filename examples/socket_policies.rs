@@ -3,6 +3,9 @@
 //! A socket of `/ws/60` closes with 1008 after 60 s, as if the token of its user had expired. Each socket may send
 //! ten messages a second; more of them wait in the client, and nothing is lost.
 
+#[path = "echo-server/src/listen.rs"]
+mod listen;
+
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -10,11 +13,12 @@ use axum::extract::{Path, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::{Router, routing::any};
-use tokio::net::TcpListener;
 use towline::{
     AcceptError, Action, CloseCode, Closed, Event, PolicyFactory, SendError, SocketPolicy,
     SocketState, UpgradeLayer, WebSocket, WebSocketUpgrade, deadline_after,
 };
+
+use crate::listen::listen;
 
 fn app() -> Router {
     Router::new()
@@ -95,7 +99,7 @@ async fn limit_rate(mut request: Request, next: Next) -> Response {
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:5000").await?;
+    let listener = listen(([127, 0, 0, 1], 5000).into())?;
     writeln!(
         io::stdout(),
         "listening on http://{}",

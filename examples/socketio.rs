@@ -7,6 +7,9 @@
 //! A browser with an HTTP/2 connection to a server that knows RFC 8441 opens its sockets there, by an extended CONNECT.
 //! socketioxide takes a GET only, so that is what [`connect_as_get`] makes of it.
 
+#[path = "echo-server/src/listen.rs"]
+mod listen;
+
 use std::env;
 use std::io::{self, Write};
 
@@ -20,8 +23,9 @@ use hyper::ext::Protocol;
 use rmpv::Value;
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, Data, SocketRef};
-use tokio::net::TcpListener;
 use towline::{EchoService, OriginLayer, UpgradeLayer};
+
+use crate::listen::listen;
 
 fn app() -> Router {
     let (socketio, io) = SocketIo::new_layer();
@@ -73,7 +77,8 @@ async fn connect_as_get(mut request: Request, next: Next) -> Response {
 #[tokio::main]
 async fn main() -> io::Result<()> {
     let argument = env::args().nth(1);
-    let listener = TcpListener::bind(argument.as_deref().unwrap_or("127.0.0.1:5000")).await?;
+    let address = argument.as_deref().unwrap_or("127.0.0.1:5000");
+    let listener = listen(address.parse().map_err(io::Error::other)?)?;
     let address = listener.local_addr()?;
     writeln!(io::stdout(), "listening on http://{address}")?;
     axum::serve(listener, app()).await
@@ -89,7 +94,7 @@ mod tests {
     use hyper::client::conn::http2;
     use hyper_util::rt::{TokioExecutor, TokioIo};
     use tokio::io::{AsyncRead, AsyncWrite};
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio_tungstenite::tungstenite::client::IntoClientRequest;
     use tokio_tungstenite::tungstenite::protocol::Role;
     use tokio_tungstenite::tungstenite::{Error, Message};

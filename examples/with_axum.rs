@@ -1,7 +1,7 @@
 //! A whole server on axum, under its own `serve`: `cargo run -p examples --bin with-axum`.
 
 use axum::{Router, routing::any};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use towline::{AcceptError, Closed, SendError, WebSocket, WebSocketUpgrade};
 use towline::{OriginLayer, UpgradeLayer};
@@ -27,13 +27,18 @@ async fn echo(mut socket: WebSocket) -> Result<(), SendError> {
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    axum::serve(TcpListener::bind("127.0.0.1:5000").await?, app()).await
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(!cfg!(windows))?;
+    socket.bind(([127, 0, 0, 1], 5000).into())?;
+    let listener = socket.listen(u32::MAX)?; // the longest backlog there is; `TcpListener::bind` has one of 128
+    axum::serve(listener, app()).await
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::{SinkExt, StreamExt};
     use http::HeaderValue;
+    use tokio::net::TcpListener;
     use tokio_tungstenite::connect_async;
     use tokio_tungstenite::tungstenite::client::IntoClientRequest;
     use tokio_tungstenite::tungstenite::{Error, Message};

@@ -3,6 +3,9 @@
 //! Any tower middleware will do between the upgrade layer and the endpoint: `map_response` sees the response when the
 //! socket has closed, and finds in it how that ended.
 
+#[path = "echo-server/src/listen.rs"]
+mod listen;
+
 use std::convert::Infallible;
 use std::io::{self, Write};
 
@@ -18,6 +21,8 @@ use tower::ServiceBuilder;
 use tower::util::BoxCloneService;
 use towline::{Closed, EchoService, OriginLayer, UpgradeLayer};
 use towline::{origin::OriginBody, upgrade::UpgradeBody};
+
+use crate::listen::listen;
 
 type App = BoxCloneService<Request<Incoming>, Response<Body>, Infallible>;
 
@@ -60,7 +65,7 @@ async fn serve_connection(stream: TcpStream, app: App) {
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:5000").await?;
+    let listener = listen(([127, 0, 0, 1], 5000).into())?;
     let address = listener.local_addr()?;
     writeln!(io::stdout(), "listening on http://{address}")?;
     let report = |closed: &Closed| eprintln!("{closed} after {:?}", closed.duration());

@@ -3,14 +3,18 @@
 //!
 //! `handle` is as it was under `accept_async(tcp_stream)`. What changes is around it: the limit counts open sockets.
 
+#[path = "echo-server/src/listen.rs"]
+mod listen;
+
 use axum::{Router, routing::any};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use towline::tokio_tungstenite::WebSocketStream;
 use towline::tokio_tungstenite::tungstenite::{self, Message};
 use towline::{AcceptError, OriginLayer, UpgradeLayer, WebSocketUpgrade};
+
+use crate::listen::listen;
 
 fn app() -> Router {
     Router::new()
@@ -45,12 +49,14 @@ where
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    axum::serve(TcpListener::bind("127.0.0.1:5000").await?, app()).await
+    let listener = listen(([127, 0, 0, 1], 5000).into())?;
+    axum::serve(listener, app()).await
 }
 
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use tokio::net::TcpListener;
     use tokio_tungstenite::connect_async;
     use towline::tokio_tungstenite::tungstenite::{Error, client::IntoClientRequest};
 

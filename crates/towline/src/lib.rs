@@ -65,7 +65,10 @@ fn app() -> Router {
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:5000").await?;
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.set_reuseaddr(!cfg!(windows))?;
+    socket.bind(([127, 0, 0, 1], 5000).into())?;
+    let listener = socket.listen(u32::MAX)?; // the longest backlog there is; `TcpListener::bind` has one of 128
     axum::serve(listener, app()).await
 }
 ```

@@ -3,6 +3,7 @@
 mod app;
 mod cli;
 mod duration;
+mod listen;
 mod log;
 mod server;
 mod shutdown;

@@ -27,6 +27,7 @@ use tracing_subscriber::filter::ParseError;
 
 use crate::app::{App, Body, app};
 use crate::cli::Options;
+use crate::listen::listen;
 use crate::shutdown::Shutdown;
 use crate::tls::{self, InvalidTls};
 
@@ -102,9 +103,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Error> {
         (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
         _ => None,
     };
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .map_err(|error| Error::Listen(options.listen, error))?;
+    let listener = listen(options.listen).map_err(|error| Error::Listen(options.listen, error))?;
     let address = listener.local_addr().map_err(Error::Serve)?;
     let within = options.drain.0.unwrap_or(Duration::ZERO);
     let mut shutdown = Shutdown::prepare(sockets, within).map_err(Error::Serve)?;
@@ -197,27 +196,4 @@ fn answer(
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-    use tokio::io::AsyncReadExt;
-    use tokio::time::Instant;
-
-    use super::*;
-
-    // While nothing happens, the clock jumps to the next timer, also over TCP.
-    #[tokio::test(start_paused = true)]
-    async fn a_client_without_a_tls_handshake_is_given_up() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut client = TcpStream::connect(address).await.unwrap();
-        let (stream, peer) = listener.accept().await.unwrap();
-        let app = app(&Options::parse_from(["echo-server"]), &Sockets::new()).unwrap();
-        let watcher = GracefulShutdown::new().watcher();
-        let started = Instant::now();
-        let tls = Some(tls::self_signed());
-        tokio::spawn(connection(stream, peer, tls, app, watcher));
-        let end = timeout(2 * TLS_TIMEOUT, client.read(&mut [0])).await;
-        assert_eq!(end.expect("it waits for ever").unwrap(), 0);
-        assert_eq!(started.elapsed().as_secs(), TLS_TIMEOUT.as_secs());
-    }
-}
+mod tests;

@@ -1,0 +1,6 @@
+//! The server over real TCP.
+
+mod backlog;
+mod tls;
+
+use super::*;
