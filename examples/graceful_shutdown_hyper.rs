@@ -1,7 +1,10 @@
 //! Graceful shutdown on hyper-util, HTTP/1.1 and HTTP/2: `cargo run -p examples --bin graceful-shutdown-hyper`.
 //!
-//! Ctrl-C closes all sockets with 1001; then hyper-util's `GracefulShutdown` waits for the requests that are left.
+//! Ctrl-C closes all sockets with 1001; then the server waits for the requests that are left. It also closes connections
+//! that are idle, which `axum::serve` does not: axum's `Router` can take the place of the service here.
 
+#[path = "echo-server/src/connections.rs"]
+mod connections;
 #[path = "echo-server/src/listen.rs"]
 mod listen;
 
@@ -13,16 +16,15 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
 use towline::{Drain, EchoService, OriginLayer, Sockets, UpgradeLayer};
 use towline::{origin::OriginBody, upgrade::Drained, upgrade::UpgradeBody};
 
+use crate::connections::{Busy, CLOSING, Connection, Connections, IDLE};
 use crate::listen::listen;
 
 type App = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
@@ -37,18 +39,24 @@ fn app(sockets: &Sockets) -> App {
     let layers = ServiceBuilder::new()
         .layer(OriginLayer::same_origin())
         .layer(UpgradeLayer::new().sockets(sockets).max_sockets(1000));
-    BoxCloneSyncService::new(layers.service(EchoService::new()))
+    BoxCloneSyncService::new(layers.service(service_fn(echo)))
+}
+
+async fn echo(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    // Held until the socket has ended: a connection with a socket is not idle.
+    let _busy = request.extensions_mut().remove::<Busy>();
+    EchoService::new().oneshot(request).await
 }
 
 /// Serves until `stop` is ready, and then until the sockets and the other requests are gone.
 async fn serve(listener: TcpListener, stop: impl Future) -> io::Result<Drained> {
     let sockets = Sockets::new();
     let app = app(&sockets);
-    let connections = GracefulShutdown::new();
+    let connections = Connections::new(IDLE, CLOSING);
     let accept = async {
         loop {
             let (stream, _) = listener.accept().await?;
-            tokio::spawn(serve_connection(stream, app.clone(), connections.watcher()));
+            tokio::spawn(serve_connection(stream, app.clone(), connections.open()));
         }
     };
     tokio::select! {
@@ -61,24 +69,31 @@ async fn serve(listener: TcpListener, stop: impl Future) -> io::Result<Drained> 
         .spread(Duration::from_secs(5))
         .within(Duration::from_secs(20));
     let drained = sockets.drain(drain).await.map_err(io::Error::other)?;
+    connections.stop();
     let rest = Duration::from_secs(5);
-    let _ = tokio::time::timeout(rest, connections.shutdown()).await;
+    let _ = tokio::time::timeout(rest, connections.closed()).await;
     Ok(drained)
 }
 
-async fn serve_connection(stream: TcpStream, app: App, watcher: Watcher) {
+async fn serve_connection(stream: TcpStream, app: App, connection: Connection) {
     let mut builder = Builder::new(TokioExecutor::new());
+    // Without a timer hyper's own bound on a request head, 30 s, does nothing.
+    builder.http1().timer(TokioTimer::new());
     builder
         .http2()
         .enable_connect_protocol()
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(STREAM_WINDOW * STREAMS);
-    let service = TowerToHyperService::new(app);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
-        eprintln!("connection failed: {error}");
-    }
+    let busy = connection.requests();
+    let service = hyper::service::service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(busy());
+        app.clone().oneshot(request)
+    });
+    let stream = TokioIo::new(stream);
+    connection
+        .serve(builder.serve_connection_with_upgrades(stream, service))
+        .await;
 }
 
 #[tokio::main]
@@ -95,8 +110,10 @@ async fn main() -> io::Result<()> {
 mod tests {
     use futures_util::{SinkExt, StreamExt};
     use http::HeaderValue;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::oneshot;
     use tokio::task::JoinHandle;
+    use tokio::time::timeout;
     use tokio_tungstenite::connect_async;
     use tokio_tungstenite::tungstenite::client::IntoClientRequest;
     use tokio_tungstenite::tungstenite::{Error, Message};
@@ -127,6 +144,19 @@ mod tests {
         let drained = served.await.unwrap().unwrap();
         assert_eq!((drained.closed, drained.aborted), (1, 0));
         assert!(connect_async(&url).await.is_err(), "nobody listens");
+    }
+
+    // While nothing happens, the clock jumps to the next timer, also over TCP.
+    #[tokio::test(start_paused = true)]
+    async fn connections_without_a_request_end() {
+        let (url, _stop, _served) = start().await;
+        let address = url.trim_start_matches("ws://").trim_end_matches('/');
+        for bytes in [&b""[..], b"PRI * HT", b"GET / HTTP/1.1\r\nHost: a\r\n"] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(bytes).await.unwrap();
+            let end = timeout(2 * IDLE, client.read(&mut [0])).await;
+            assert_eq!(end.expect("it waits for ever").unwrap(), 0);
+        }
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ use towline::{
 };
 
 use crate::cli::Options;
+use crate::connections::Busy;
 use crate::server::Error;
 
 /// The whole application, for requests over any version of HTTP.
@@ -83,8 +84,10 @@ impl Site {
 
 async fn route(
     site: Arc<Site>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
+    // Held until the socket has ended: a connection with a socket is not idle.
+    let _busy = request.extensions_mut().remove::<Busy>();
     let path = request.uri().path();
     if path == site.path && (path != "/" || attempts_websocket(&request)) {
         return EchoService::new().oneshot(request).await;

@@ -2,6 +2,7 @@
 
 mod app;
 mod cli;
+mod connections;
 mod duration;
 mod listen;
 mod log;

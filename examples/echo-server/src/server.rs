@@ -6,17 +6,17 @@ use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use towline::Sockets;
@@ -27,6 +27,7 @@ use tracing_subscriber::filter::ParseError;
 
 use crate::app::{App, Body, app};
 use crate::cli::Options;
+use crate::connections::{CLOSING, Connections, IDLE};
 use crate::listen::listen;
 use crate::shutdown::Shutdown;
 use crate::tls::{self, InvalidTls};
@@ -110,73 +111,84 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Error> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     writeln!(io::stdout(), "listening on {scheme}://{address}").map_err(Error::Serve)?;
 
-    let connections = GracefulShutdown::new();
+    let server = Server {
+        app,
+        tls,
+        connections: Arc::new(Connections::new(IDLE, CLOSING)),
+    };
+    // Requests other than handshakes are answered during the drain.
     let drained = tokio::select! {
-        never = accept(&listener, tls.as_ref(), &app, &connections) => match never {},
+        never = accept(&listener, &server) => match never {},
         drained = shutdown.drained() => drained.map_err(Error::Serve)?,
     };
     drop(listener);
-    let code = shutdown.finish(drained, connections).await;
+    let code = shutdown.finish(drained, &server.connections).await;
     code.map_err(Error::Serve)
 }
 
-async fn accept(
-    listener: &TcpListener,
-    tls: Option<&TlsAcceptor>,
-    app: &App,
-    connections: &GracefulShutdown,
-) -> Infallible {
+/// What a connection is served with.
+#[derive(Clone)]
+struct Server {
+    app: App,
+    tls: Option<TlsAcceptor>,
+    connections: Arc<Connections>,
+}
+
+async fn accept(listener: &TcpListener, server: &Server) -> Infallible {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let watcher = connections.watcher();
-                tokio::spawn(connection(stream, peer, tls.cloned(), app.clone(), watcher));
+                tokio::spawn(server.clone().connection(stream, peer));
             }
             Err(error) => {
                 eprintln!("echo-server: cannot accept a connection: {error}");
                 // Out of file descriptors, most likely: some will be closed.
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                sleep(Duration::from_millis(100)).await;
             }
         }
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
-    app: App,
-    watcher: Watcher,
-) {
-    // HTTP/2 answers with small writes of its own; the kernel would hold the next one back until the peer acknowledges.
-    let _ = stream.set_nodelay(true);
-    let Some(tls) = tls else {
-        return serve(stream, peer, app, watcher).await;
-    };
-    match timeout(TLS_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => serve(stream, peer, app, watcher).await,
-        Ok(Err(error)) => debug!(%peer, %error, "no TLS"),
-        Err(_) => debug!(%peer, "no TLS within {TLS_TIMEOUT:?}"),
+impl Server {
+    async fn connection(self, stream: TcpStream, peer: SocketAddr) {
+        // HTTP/2 answers with small writes of its own; the kernel would hold the next one back until the peer acknowledges.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else {
+            return self.serve(stream, peer).await;
+        };
+        match timeout(TLS_TIMEOUT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.serve(stream, peer).await,
+            Ok(Err(error)) => debug!(%peer, %error, "no TLS"),
+            Err(_) => debug!(%peer, "no TLS within {TLS_TIMEOUT:?}"),
+        }
     }
-}
 
-async fn serve<I>(stream: I, peer: SocketAddr, app: App, watcher: Watcher)
-where
-    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http2()
-        .enable_connect_protocol()
-        .max_concurrent_streams(STREAMS)
-        // A ping behind more than this would be late at a client that reads slowly.
-        .max_send_buf_size(STREAM_WINDOW as usize)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(STREAM_WINDOW * STREAMS);
-    let service = service_fn(move |request| answer(peer, app.clone(), request));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    // A connection that breaks is its client's affair.
-    let _ = watcher.watch(connection).await;
+    async fn serve<I>(self, stream: I, peer: SocketAddr)
+    where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let mut builder = Builder::new(TokioExecutor::new());
+        // Without a timer hyper's own bound on a request head, 30 s, does nothing.
+        builder.http1().timer(TokioTimer::new());
+        builder
+            .http2()
+            .enable_connect_protocol()
+            .max_concurrent_streams(STREAMS)
+            // A ping behind more than this would be late at a client that reads slowly.
+            .max_send_buf_size(STREAM_WINDOW as usize)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(STREAM_WINDOW * STREAMS);
+        let connection = self.connections.open();
+        let busy = connection.requests();
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(busy());
+            answer(peer, self.app.clone(), request)
+        });
+        let stream = TokioIo::new(stream);
+        connection
+            .serve(builder.serve_connection_with_upgrades(stream, service))
+            .await;
+    }
 }
 
 /// The answer to one request. It is in a span that says whose it is; so is the socket that may come of it.

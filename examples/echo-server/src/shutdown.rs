@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::time::timeout;
 use towline::upgrade::Drained;
 use towline::{Drain, Sockets};
+
+use crate::connections::Connections;
 
 /// How long requests that are under way behind the drain may take.
 const REST: Duration = Duration::from_secs(5);
@@ -44,7 +45,7 @@ impl Shutdown {
     pub(crate) async fn finish(
         mut self,
         drained: Option<Drained>,
-        connections: GracefulShutdown,
+        connections: &Connections,
     ) -> io::Result<ExitCode> {
         let Some(drained) = drained else {
             return Ok(ExitCode::FAILURE);
@@ -56,10 +57,11 @@ impl Shutdown {
             io::stdout(),
             "drained: {closed} sockets closed, {aborted} aborted"
         )?;
+        connections.stop();
         tokio::select! {
             () = self.signals.next() => Ok(ExitCode::FAILURE),
             // What takes longer is cut off by the end of the process.
-            _ = timeout(REST, connections.shutdown()) => Ok(ExitCode::SUCCESS),
+            _ = timeout(REST, connections.closed()) => Ok(ExitCode::SUCCESS),
         }
     }
 }
