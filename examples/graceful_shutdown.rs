@@ -2,6 +2,9 @@
 //!
 //! Ctrl-C closes all sockets with 1001, over five seconds so that their clients do not all reconnect at once. Then
 //! `axum::serve` returns. Without the drain it would over HTTP/1.1 not wait for them, and over HTTP/2 for ever.
+//!
+//! `axum::serve` accepts nobody during its graceful shutdown. Where a load balancer should get answers until the sockets are
+//! closed, serve the router by hyper-util, as the echo application does.
 
 #[path = "echo-server/src/listen.rs"]
 mod listen;
@@ -13,6 +16,7 @@ use axum::error_handling::HandleErrorLayer;
 use axum::http::StatusCode;
 use axum::{BoxError, Router, routing::any};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::{ServiceBuilder, load_shed::LoadShedLayer};
 use towline::upgrade::Drained;
@@ -62,21 +66,24 @@ async fn echo(mut socket: WebSocket) -> Result<(), InvalidClose> {
 async fn serve(listener: TcpListener, stop: impl Future + Send + 'static) -> io::Result<Drained> {
     let sockets = Sockets::new();
     let app = app(&sockets, 1000);
-    let (result, drained) = tokio::sync::oneshot::channel();
+    let (begin, begun) = oneshot::channel();
     let shutdown = async move {
         stop.await;
+        let _ = begin.send(());
+    };
+    // Both begin when `stop` is ready. `axum::serve` sends GOAWAY at once then, so that a page that has lost its socket does
+    // not try again on the same HTTP/2 connection. It also stops listening at once.
+    let serving = axum::serve(listener, app).with_graceful_shutdown(shutdown);
+    let draining = async {
+        begun.await.map_err(io::Error::other)?;
         let drain = Drain::new()
             .grace(Duration::from_secs(1))
             .spread(Duration::from_secs(5))
             .within(Duration::from_secs(20));
-        // Other requests are answered meanwhile, such as those of a load balancer that asks how the server is.
-        let _ = result.send(sockets.drain(drain).await);
+        sockets.drain(drain).await.map_err(io::Error::other)
     };
-    axum::serve(listener, app)
-        .with_graceful_shutdown(shutdown)
-        .await?;
-    let drained = drained.await.map_err(io::Error::other)?;
-    drained.map_err(io::Error::other)
+    let ((), drained) = tokio::try_join!(serving.into_future(), draining)?;
+    Ok(drained)
 }
 
 #[tokio::main]
@@ -91,13 +98,22 @@ async fn main() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
+    use axum::http::{HeaderValue, Method, Request, Response};
+    use bytes::Bytes;
     use futures_util::{SinkExt, StreamExt};
-    use http::HeaderValue;
-    use tokio::sync::oneshot;
+    use http_body_util::Empty;
+    use hyper::body::Incoming;
+    use hyper::client::conn::http2::{self, SendRequest};
+    use hyper::ext::Protocol;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::net::TcpStream;
     use tokio::task::JoinHandle;
-    use tokio_tungstenite::connect_async;
     use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    use tokio_tungstenite::tungstenite::protocol::Role;
     use tokio_tungstenite::tungstenite::{Error, Message};
+    use tokio_tungstenite::{WebSocketStream, connect_async};
 
     use super::*;
 
@@ -127,6 +143,43 @@ mod tests {
         );
         assert!(client.next().await.is_none());
         drop(client);
+        let drained = served.await.unwrap().unwrap();
+        assert_eq!((drained.closed, drained.aborted), (1, 0));
+    }
+
+    async fn open(
+        requests: &mut SendRequest<Empty<Bytes>>,
+        url: &str,
+    ) -> hyper::Result<Response<Incoming>> {
+        let handshake = Request::builder()
+            .method(Method::CONNECT)
+            .uri(url.replacen("ws", "http", 1))
+            .extension(Protocol::from_static("websocket"))
+            .header("sec-websocket-version", "13")
+            .body(Empty::new())
+            .unwrap();
+        requests.send_request(handshake).await
+    }
+
+    #[tokio::test]
+    async fn an_http2_connection_takes_no_new_streams_once_the_drain_has_begun() {
+        let (url, stop, served) = start().await;
+        let address = url.trim_start_matches("ws://").trim_end_matches("/ws");
+        let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+        let handshake = http2::handshake(TokioExecutor::new(), stream);
+        let (mut requests, connection) = handshake.await.unwrap();
+        tokio::spawn(connection);
+        let response = open(&mut requests, &url).await.unwrap();
+        let upgraded = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+        let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await;
+        stop.send(()).unwrap();
+        // The Close is not answered yet, so the drain goes on.
+        let close = poll_fn(|cx| socket.poll_next_unpin(cx)).await;
+        assert!(close.unwrap().unwrap().is_close());
+        let error = open(&mut requests, &url).await.unwrap_err();
+        assert!(error.is_canceled(), "{error:?}");
+        assert!(socket.next().await.is_none());
+        drop(socket);
         let drained = served.await.unwrap().unwrap();
         assert_eq!((drained.closed, drained.aborted), (1, 0));
     }

@@ -1,7 +1,8 @@
 //! Graceful shutdown on hyper-util, HTTP/1.1 and HTTP/2: `cargo run -p examples --bin graceful-shutdown-hyper`.
 //!
-//! Ctrl-C closes all sockets with 1001; then the server waits for the requests that are left. It also closes connections
-//! that are idle, which `axum::serve` does not: axum's `Router` can take the place of the service here.
+//! Ctrl-C tells the clients that the server stops, by GOAWAY over HTTP/2, and closes all sockets with 1001. Then the server
+//! waits for the requests that are left. It also closes connections that are idle, which `axum::serve` does not: axum's
+//! `Router` can take the place of the service here.
 
 #[path = "echo-server/src/connections.rs"]
 mod connections;
@@ -63,13 +64,13 @@ async fn serve(listener: TcpListener, stop: impl Future) -> io::Result<Drained> 
         stopped = accept => return stopped,
         _ = stop => {}
     }
-    // Nobody is let in any more. Drained first: an HTTP/2 connection ends when all of its sockets have.
+    // First, so that a page that has lost its socket does not try again on the same HTTP/2 connection.
+    connections.stop();
     drop(listener);
     let drain = Drain::new()
         .spread(Duration::from_secs(5))
         .within(Duration::from_secs(20));
     let drained = sockets.drain(drain).await.map_err(io::Error::other)?;
-    connections.stop();
     let rest = Duration::from_secs(5);
     let _ = tokio::time::timeout(rest, connections.closed()).await;
     Ok(drained)
@@ -108,15 +109,21 @@ async fn main() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use futures_util::{SinkExt, StreamExt};
-    use http::HeaderValue;
+    use http::{HeaderValue, Method};
+    use http_body_util::Empty;
+    use hyper::client::conn::http2::{self, SendRequest};
+    use hyper::ext::Protocol;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::oneshot;
     use tokio::task::JoinHandle;
     use tokio::time::timeout;
-    use tokio_tungstenite::connect_async;
     use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    use tokio_tungstenite::tungstenite::protocol::Role;
     use tokio_tungstenite::tungstenite::{Error, Message};
+    use tokio_tungstenite::{WebSocketStream, connect_async};
 
     use super::*;
 
@@ -144,6 +151,43 @@ mod tests {
         let drained = served.await.unwrap().unwrap();
         assert_eq!((drained.closed, drained.aborted), (1, 0));
         assert!(connect_async(&url).await.is_err(), "nobody listens");
+    }
+
+    async fn open(
+        requests: &mut SendRequest<Empty<Bytes>>,
+        url: &str,
+    ) -> hyper::Result<Response<Incoming>> {
+        let handshake = Request::builder()
+            .method(Method::CONNECT)
+            .uri(url.replacen("ws", "http", 1))
+            .extension(Protocol::from_static("websocket"))
+            .header("sec-websocket-version", "13")
+            .body(Empty::new())
+            .unwrap();
+        requests.send_request(handshake).await
+    }
+
+    #[tokio::test]
+    async fn an_http2_connection_takes_no_new_streams_once_the_drain_has_begun() {
+        let (url, stop, served) = start().await;
+        let address = url.trim_start_matches("ws://").trim_end_matches('/');
+        let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+        let handshake = http2::handshake(TokioExecutor::new(), stream);
+        let (mut requests, connection) = handshake.await.unwrap();
+        tokio::spawn(connection);
+        let response = open(&mut requests, &url).await.unwrap();
+        let upgraded = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+        let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await;
+        stop.send(()).unwrap();
+        // The Close is not answered yet, so the drain goes on.
+        let close = poll_fn(|cx| socket.poll_next_unpin(cx)).await;
+        assert!(close.unwrap().unwrap().is_close());
+        let error = open(&mut requests, &url).await.unwrap_err();
+        assert!(error.is_canceled(), "{error:?}");
+        assert!(socket.next().await.is_none());
+        drop(socket);
+        let drained = served.await.unwrap().unwrap();
+        assert_eq!((drained.closed, drained.aborted), (1, 0));
     }
 
     // While nothing happens, the clock jumps to the next timer, also over TCP.

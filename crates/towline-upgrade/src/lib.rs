@@ -86,8 +86,17 @@
 //!
 //! New handshakes get a 503 meanwhile, other requests flow on. Endpoints may watch
 //! [`WebSocket::draining`](towline_core::WebSocket::draining) and finish by themselves; the others get a Close 1001 behind what
-//! they have queued; what is left at the deadline is dropped. Then stop the server: on HTTP/2 a connection is not done before
-//! its sockets are, so a graceful shutdown that begins earlier waits for the drain, and one without a drain for ever.
+//! they have queued; what is left at the deadline is dropped.
+//!
+//! Begin the server's own graceful shutdown together with the drain. Over HTTP/2 it sends GOAWAY, and a page that has lost its
+//! socket opens a new connection. Without the GOAWAY the page tries again on the same connection, and gets a 503 until the
+//! process ends. A connection is not done before its sockets are, so the shutdown waits for the drain; without a drain it
+//! waits for ever. Over HTTP/1.1 a graceful shutdown closes connections between two requests, and the others behind the answer
+//! to the request under way; a connection that has been upgraded is not part of it.
+//!
+//! `axum::serve` does all of this when its `with_graceful_shutdown` resolves, and then also stops listening. hyper-util's
+//! `GracefulShutdown` tells its connections only once, so a server that accepts connections during the drain needs another
+//! one for them.
 //!
 //! The sockets of an inner service that upgrades by itself are not among them.
 //!

@@ -119,7 +119,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Error> {
     // Requests other than handshakes are answered during the drain.
     let drained = tokio::select! {
         never = accept(&listener, &server) => match never {},
-        drained = shutdown.drained() => drained.map_err(Error::Serve)?,
+        drained = shutdown.drained(&server.connections) => drained.map_err(Error::Serve)?,
     };
     drop(listener);
     let code = shutdown.finish(drained, &server.connections).await;

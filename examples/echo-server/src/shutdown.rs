@@ -31,8 +31,14 @@ impl Shutdown {
     }
 
     /// Waits for a signal and drains the sockets; `None` if another signal came meanwhile.
-    pub(crate) async fn drained(&mut self) -> io::Result<Option<Drained>> {
+    pub(crate) async fn drained(
+        &mut self,
+        connections: &Connections,
+    ) -> io::Result<Option<Drained>> {
         self.signals.next().await;
+        // Before the sockets close: a page that tries again at once takes a new connection, which a load balancer brings
+        // to another server.
+        connections.stop();
         tokio::select! {
             () = self.signals.next() => Ok(None),
             drained = self.sockets.drain(self.drain.clone()) => {
@@ -57,6 +63,7 @@ impl Shutdown {
             io::stdout(),
             "drained: {closed} sockets closed, {aborted} aborted"
         )?;
+        // Those that were accepted during the drain.
         connections.stop();
         tokio::select! {
             () = self.signals.next() => Ok(ExitCode::FAILURE),

@@ -2,14 +2,14 @@
 
 use futures_util::future::poll_fn;
 use futures_util::{SinkExt, StreamExt};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use http::Request;
+use http_body_util::Empty;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::support::{Server, extended_connect, within};
+use crate::support::{Server, extended_connect, handshake, http2, within};
 
 async fn connect(server: &Server) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
     let (mut client, _) = within(connect_async(server.socket_url())).await.unwrap();
@@ -44,10 +44,7 @@ async fn on_both_versions_of_http() {
     for signal in ["TERM", "INT"] {
         let server = Server::start(&[]).await;
         let mut clients = [connect(&server).await, connect(&server).await];
-        let stream = TcpStream::connect(server.authority()).await.unwrap();
-        let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-        let (mut requests, connection) = within(handshake).await.unwrap();
-        tokio::spawn(connection);
+        let (mut requests, _connection) = http2(&server).await;
         let mut http2 = extended_connect(&mut requests, &server).await;
         echo(&mut http2).await;
         server.signal(signal).await;
@@ -59,6 +56,39 @@ async fn on_both_versions_of_http() {
         assert_eq!(said, "drained: 3 sockets closed, 0 aborted\n", "{signal}");
         assert_eq!(code, Some(0), "{signal}");
     }
+}
+
+/// RFC 9113, 6.8: "Once the GOAWAY is sent, the sender will ignore frames sent on streams initiated by the receiver if the
+/// stream has an identifier higher than the included last stream identifier"; a client opens none there, and a page whose
+/// socket was closed tries again on a new connection.
+#[tokio::test]
+async fn an_http2_connection_takes_no_new_streams_once_the_drain_has_begun() {
+    let server = Server::start(&["--drain", "10m"]).await;
+    let (mut requests, connection) = http2(&server).await;
+    let mut socket = extended_connect(&mut requests, &server).await;
+    echo(&mut socket).await;
+    server.signal("TERM").await;
+    // The Close is not answered yet, so the drain goes on.
+    let close = within(poll_fn(|cx| socket.poll_next_unpin(cx))).await;
+    assert!(close.unwrap().unwrap().is_close());
+    let again = within(requests.send_request(handshake(&server))).await;
+    let error = again.expect_err("the old connection took another stream");
+    assert!(error.is_canceled(), "{error:?}");
+
+    let (mut requests, _connection) = http2(&server).await;
+    let refused = within(requests.send_request(handshake(&server))).await;
+    assert_eq!(refused.unwrap().status(), 503);
+    let page = Request::get(&server.url).body(Empty::new()).unwrap();
+    let page = within(requests.send_request(page)).await.unwrap();
+    assert_eq!(page.status(), 200);
+
+    // The socket on the old connection is open until it is drained.
+    assert!(within(socket.next()).await.is_none());
+    drop(socket);
+    within(connection).await.unwrap().unwrap();
+    let (said, code) = server.end().await;
+    assert_eq!(said, "drained: 1 sockets closed, 0 aborted\n");
+    assert_eq!(code, Some(0));
 }
 
 #[tokio::test]

@@ -9,14 +9,16 @@ use bytes::Bytes;
 use http::header::ORIGIN;
 use http::{Method, Request};
 use http_body_util::Empty;
-use hyper::client::conn::http2::SendRequest;
+use hyper::client::conn::http2::{self, SendRequest};
 use hyper::ext::Protocol;
 use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 #[cfg(unix)]
 use tokio::io::AsyncReadExt;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -82,20 +84,38 @@ impl Server {
     }
 }
 
-/// A socket on a connection that may have carried other requests.
-pub(crate) async fn extended_connect(
-    requests: &mut SendRequest<Empty<Bytes>>,
+/// An HTTP/2 connection without TLS.
+pub(crate) async fn http2(
     server: &Server,
-) -> WebSocketStream<TokioIo<Upgraded>> {
-    let handshake = Request::builder()
+) -> (
+    SendRequest<Empty<Bytes>>,
+    JoinHandle<Result<(), hyper::Error>>,
+) {
+    let stream = TcpStream::connect(server.authority()).await.unwrap();
+    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (requests, connection) = within(handshake).await.unwrap();
+    (requests, tokio::spawn(connection))
+}
+
+/// The request for a socket over HTTP/2.
+pub(crate) fn handshake(server: &Server) -> Request<Empty<Bytes>> {
+    Request::builder()
         .method(Method::CONNECT)
         .uri(format!("{}/ws", server.url))
         .extension(Protocol::from_static("websocket"))
         .header("sec-websocket-version", "13")
         .header(ORIGIN, &server.url)
         .body(Empty::new())
-        .unwrap();
-    let response = within(requests.send_request(handshake)).await.unwrap();
+        .unwrap()
+}
+
+/// A socket on a connection that may have carried other requests.
+pub(crate) async fn extended_connect(
+    requests: &mut SendRequest<Empty<Bytes>>,
+    server: &Server,
+) -> WebSocketStream<TokioIo<Upgraded>> {
+    let opening = requests.send_request(handshake(server));
+    let response = within(opening).await.unwrap();
     assert_eq!(response.status(), 200);
     let upgraded = within(hyper::upgrade::on(response)).await.unwrap();
     WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await
