@@ -135,13 +135,19 @@ struct Server {
 }
 
 async fn accept(listener: &TcpListener, server: &Server) -> Infallible {
+    let mut failed = false;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
+                failed = false;
                 tokio::spawn(server.clone().connection(stream, peer));
             }
             Err(error) => {
-                eprintln!("echo-server: cannot accept a connection: {error}");
+                // Said once: peers that hold many connections must not fill the log.
+                if !failed {
+                    eprintln!("echo-server: cannot accept a connection: {error}");
+                }
+                failed = true;
                 // Out of file descriptors, most likely: some will be closed.
                 sleep(Duration::from_millis(100)).await;
             }

@@ -7,4 +7,6 @@ mod support;
 #[cfg(unix)]
 mod a_signal_drains_the_sockets;
 mod bad_options_end_it_before_it_listens;
+#[cfg(unix)]
+mod peers_do_not_fill_the_log;
 mod sockets_open_over_tls;

@@ -41,7 +41,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(options: &[&str]) -> Self {
-        let mut process = command(options)
+        Self::spawn(command(options)).await
+    }
+
+    pub(crate) async fn spawn(mut command: Command) -> Self {
+        let mut process = command
             .args(["--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .spawn()
@@ -73,6 +77,17 @@ impl Server {
         let mut kill = Command::new("sh");
         let kill = kill.args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &process]);
         assert!(within(kill.status()).await.unwrap().success());
+    }
+
+    /// What it writes to the log, which is piped, until the end.
+    #[cfg(unix)]
+    pub(crate) fn log(&mut self) -> JoinHandle<String> {
+        let mut stderr = self.process.stderr.take().unwrap();
+        tokio::spawn(async move {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).await.unwrap();
+            log
+        })
     }
 
     /// What else it says, and its exit code.
