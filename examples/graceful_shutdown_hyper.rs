@@ -31,10 +31,10 @@ use crate::listen::listen;
 type App = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 type Body = OriginBody<UpgradeBody<Full<Bytes>>>;
 
-/// One WebSocket over HTTP/2 may send so much ahead of its endpoint. The connection's window has room for all of its
-/// sockets, so that one that nobody reads does not stop the others.
+/// One WebSocket over HTTP/2 may send so much ahead of its endpoint, and hyper holds as much of its output. The connection's
+/// window has room for all of its sockets, so that one that nobody reads does not stop the others.
 const STREAM_WINDOW: u32 = 64 * 1024;
-const STREAMS: u32 = 200;
+const STREAMS: u32 = 1000;
 
 fn app(sockets: &Sockets) -> App {
     let layers = ServiceBuilder::new()
@@ -84,6 +84,7 @@ async fn serve_connection(stream: TcpStream, app: App, connection: Connection) {
         .http2()
         .enable_connect_protocol()
         .max_concurrent_streams(STREAMS)
+        .max_send_buf_size(STREAM_WINDOW as usize)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(STREAM_WINDOW * STREAMS);
     let busy = connection.requests();

@@ -110,6 +110,7 @@
 //! that is as large as the connection's, it starves its siblings. So set the connection's window to that of a stream times
 //! the streams allowed, in hyper `initial_stream_window_size(64 KiB)` and `initial_connection_window_size(64 KiB × streams)`.
 //! `axum::serve` lets neither be set, and hyper's default is 1 MiB for both: serve axum's router by hyper-util instead.
+//! hyper allows 200 streams a connection, unless `max_concurrent_streams` says otherwise.
 //! h2, which hyper speaks HTTP/2 with, also bounds the *small* frames that nobody has read, by half of the connection's
 //! window: past it the whole connection is closed (`ENHANCE_YOUR_CALM`). Measured with windows of 1 MiB: after some 2200 unread
 //! messages of up to 20 bytes each. An endpoint that wants nothing of its peer calls `discard`.

@@ -8,6 +8,10 @@ use std::process::ExitCode;
 use clap::{ArgAction, Parser};
 
 use crate::duration::{OrOff, or_off};
+use crate::server::STREAM_WINDOW;
+
+/// With more the connection's window, which has room for all streams, would be above the 2³¹ − 1 of RFC 9113, 6.9.1.
+const MAX_STREAMS: i64 = i32::MAX as i64 / STREAM_WINDOW as i64;
 
 /// What the command line asks for.
 #[derive(Debug, Parser)]
@@ -56,6 +60,11 @@ pub(crate) struct Options {
     /// How many sockets there may be at a time; a handshake above that gets a 503
     #[arg(long, value_name = "NUMBER")]
     pub(crate) max_sockets: Option<usize>,
+
+    /// HTTP/2 streams that a connection may have at a time, each of them a socket or a request. An idle socket costs 6 KiB, one
+    /// whose client sends and does not read up to 320 KiB: 6 MiB or 320 MiB for 1000 of them
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=MAX_STREAMS))]
+    pub(crate) max_streams: u32,
 
     /// How long sockets may take to close when the server is stopped, by Ctrl-C or SIGTERM; or `off`, which drops them at
     /// once
@@ -158,6 +167,7 @@ mod tests {
         assert_eq!(options.idle_timeout, OrOff(None));
         assert_eq!(options.max_lifetime, OrOff(None));
         assert_eq!(options.max_sockets, None);
+        assert_eq!(options.max_streams, 1000);
         assert_eq!(options.drain, seconds(30));
         assert_eq!((options.tls_cert, options.tls_key), (None, None));
         assert_eq!(options.threads, None);
@@ -199,6 +209,8 @@ mod tests {
             (["--idle-timeout", "never"], "never"),
             (["--max-lifetime", "2h"], "2h"),
             (["--max-sockets", "-1"], "-1"),
+            (["--max-streams", "0"], "0"),
+            (["--max-streams", "32768"], "32768"),
             (["--drain", "now"], "now"),
             (["--tls-cert", "cert.pem"], "--tls-key"),
             (["--tls-key", "key.pem"], "--tls-cert"),

@@ -35,10 +35,9 @@ use crate::tls::{self, InvalidTls};
 /// How long a client may take for the TLS handshake.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What one WebSocket over HTTP/2 may send ahead of its endpoint, and how many there are on a connection. The
-/// connection's window has room for all of them, so that one that nobody reads does not stop its siblings.
-const STREAM_WINDOW: u32 = 64 * 1024;
-const STREAMS: u32 = 200;
+/// What one WebSocket over HTTP/2 may send ahead of its endpoint. The connection's window has room for all of its streams,
+/// so that one that nobody reads does not stop its siblings.
+pub(crate) const STREAM_WINDOW: u32 = 64 * 1024;
 
 /// Why the server does not run.
 #[derive(Debug)]
@@ -114,6 +113,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Error> {
     let server = Server {
         app,
         tls,
+        max_streams: options.max_streams,
         connections: Arc::new(Connections::new(IDLE, CLOSING)),
     };
     // Requests other than handshakes are answered during the drain.
@@ -131,6 +131,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Error> {
 struct Server {
     app: App,
     tls: Option<TlsAcceptor>,
+    max_streams: u32,
     connections: Arc<Connections>,
 }
 
@@ -179,11 +180,11 @@ impl Server {
         builder
             .http2()
             .enable_connect_protocol()
-            .max_concurrent_streams(STREAMS)
+            .max_concurrent_streams(self.max_streams)
             // A ping behind more than this would be late at a client that reads slowly.
             .max_send_buf_size(STREAM_WINDOW as usize)
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(STREAM_WINDOW * STREAMS);
+            .initial_connection_window_size(STREAM_WINDOW * self.max_streams);
         let connection = self.connections.open();
         let busy = connection.requests();
         let service = service_fn(|mut request: Request<Incoming>| {

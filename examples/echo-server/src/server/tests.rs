@@ -21,6 +21,7 @@ fn server(idle: Duration, closing: Duration, tls: Option<TlsAcceptor>) -> Server
     Server {
         app: app(&options, &Sockets::new()).unwrap(),
         tls,
+        max_streams: options.max_streams,
         connections: Arc::new(Connections::new(idle, closing)),
     }
 }

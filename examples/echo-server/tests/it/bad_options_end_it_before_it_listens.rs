@@ -109,6 +109,7 @@ async fn help_names_every_option() {
         "--idle-timeout <DURATION>",
         "--max-lifetime <DURATION>",
         "--max-sockets <NUMBER>",
+        "--max-streams <NUMBER>",
         "--drain <DURATION>",
         "--tls-cert <FILE>",
         "--tls-key <FILE>",
