@@ -117,6 +117,9 @@
 //!
 //! `flush` means handed to hyper. A socket that is aborted may linger in hyper while its client's window is zero.
 //!
+//! A CONNECT with a `content-length` other than 0 ends the whole connection, with all of its sockets. hyper 1.12 does so
+//! before it calls a service, so no server can prevent it. A proxy that speaks HTTP/1.1 to the server keeps such requests away.
+//!
 //! # Cancel safety
 //!
 //! Before the endpoint has accepted, dropping the response future, as hyper does when the client goes away, drops the

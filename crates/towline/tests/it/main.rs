@@ -9,6 +9,7 @@ mod support;
 mod wire;
 
 mod a_client_gone_before_accept_ends_the_endpoint;
+mod a_connect_with_a_content_length_ends_its_stream_alone;
 mod a_drain_ends_every_socket;
 mod a_drain_misses_no_socket;
 mod a_flood_of_empty_frames_is_refused;
