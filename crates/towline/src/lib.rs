@@ -94,6 +94,28 @@ async fn main() -> std::io::Result<()> {
 //!
 //! An endpoint may hand its socket to another task and await [`WebSocket::closed`]: the layers live until then.
 //!
+//! # The server around it
+//!
+//! What happens before a request is complete is the server's affair. Its defaults are not for the open internet:
+//!
+//! - **Half a request head.** hyper's `header_read_timeout` of 30 s does nothing unless the HTTP/1 builder has a timer:
+//!   `http1().timer(TokioTimer::new())`. The same timeout ends connections that are idle between two requests.
+//! - **Half a choice of the version.** hyper-util's `auto::Builder` waits without a bound for the bytes by which it tells HTTP/1.1
+//!   and HTTP/2 apart, and rustls for a TLS handshake.
+//! - **An HTTP/2 connection without streams** stays open as long as its peer likes.
+//! - **`keep_alive_interval`** of hyper's HTTP/2 builder ends a connection, and every socket on it, when the answer to a ping
+//!   waits too long behind data that a slow peer is still reading. Leave it off; [`KeepAliveLayer`] looks after each socket.
+//! - **`axum::serve`** cannot be configured, so none of these bounds can be set there, nor can windows and streams of HTTP/2.
+//!   Put a proxy with such timeouts in front of it, or serve axum's `Router` by hyper-util.
+//! - **The backlog** of `TcpListener::bind` is 128. When more clients connect at once, some are a second late. `TcpSocket::listen`
+//!   takes another; the kernel cuts it at what the system allows.
+//! - **The log.** `h2` warns of each connection that it ends because of what its peer did, so a peer can fill a log of all
+//!   warnings. Log the warnings of towline and of the application, and the errors of other crates:
+//!   `RUST_LOG=error,towline=warn,my_app=warn`.
+//!
+//! In the repository the example `graceful-shutdown-hyper` and the echo application do all of this, with two files that are
+//! made to be copied: `connections.rs` has the bounds of a connection, `listen.rs` the backlog.
+//!
 //! # Features
 //!
 //! | feature | default | what it adds |
