@@ -79,8 +79,7 @@ struct State {
     to_compress: Option<Box<Queue>>,
     /// Bytes that the driver took from the outbox and has not written.
     writing: usize,
-    /// The transport has more to do with what was written, or the driver is about to write it.
-    unflushed: bool,
+    flush: Flush,
     /// The newest ping that no pong was queued for, for want of room.
     ping: Option<Bytes>,
     pings: Pings,
@@ -103,6 +102,17 @@ struct State {
     wakers: Wakers,
     #[cfg(feature = "tungstenite")]
     loan: loan::Loan,
+}
+
+/// What the driver last told of the transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flush {
+    /// All that was written is flushed.
+    Done,
+    /// The transport has more to do with it.
+    Pending,
+    /// The driver was about to write and flush all there was. It tells how that went only if it is woken.
+    Untold,
 }
 
 #[derive(Debug)]
@@ -129,7 +139,7 @@ impl Shared {
             #[cfg(feature = "deflate")]
             to_compress: negotiated.compression.map(|_| Box::default()),
             writing: 0,
-            unflushed: false,
+            flush: Flush::Done,
             ping: None,
             pings: Pings::default(),
             sends_waiting: 0,
@@ -292,10 +302,10 @@ impl State {
 
     /// Whether all that was queued is written and flushed.
     fn is_drained(&self) -> bool {
-        self.queued() == 0 && !self.unflushed
+        self.queued() == 0 && self.flush == Flush::Done
     }
 
-    /// Whether that came about; `None` while it may, and then the driver is asked.
+    /// Whether that came about; `None` while it may.
     fn flushed(&mut self, wakes: &mut Wakes) -> Option<Result<(), SendError>> {
         if self.is_drained() {
             return Some(Ok(()));
@@ -303,8 +313,10 @@ impl State {
         if self.is_closed() {
             return Some(Err(SendError::Closed));
         }
-        // It may have written all, and not told.
-        self.wakers.wake_driver_for_messages(wakes);
+        // A driver that was woken without need might share its task with the caller: the two would spin.
+        if self.flush == Flush::Untold {
+            self.wakers.wake_driver_for_messages(wakes);
+        }
         None
     }
 

@@ -11,7 +11,7 @@ use towline_protocol::{CloseCode, CloseFrame, Opcode, Violation};
 use super::close::Received;
 use super::policy_side::SentPing;
 use super::wakers::Wakes;
-use super::{Batch, FAILED, HIGH_WATER, List, Phase, Room, Shared, State, pings};
+use super::{Batch, FAILED, Flush, HIGH_WATER, List, Phase, Room, Shared, State, pings};
 use crate::closed::ClosedBy;
 #[cfg(feature = "deflate")]
 use crate::deflating::Deflating;
@@ -237,7 +237,9 @@ impl Shared {
             let is_last = !(attention | reads | room.is_none()) && state.is_at_rest();
             if is_last {
                 state.wakers.running = false;
-                state.unflushed |= !writing.is_empty();
+                if !writing.is_empty() || state.flush == Flush::Pending {
+                    state.flush = Flush::Untold;
+                }
             } else {
                 state.writing = writing.len();
                 #[cfg(feature = "deflate")]
@@ -307,7 +309,9 @@ impl Shared {
             state.shut = true;
             state.wakers.attention = true;
             // What is lost is never flushed.
-            state.unflushed = !state.is_drained();
+            if !state.is_drained() {
+                state.flush = Flush::Pending;
+            }
             state.writing = 0;
             state.wakers.wake_recv(wakes);
             state.wakers.wake_send(wakes);
@@ -380,9 +384,14 @@ impl State {
     #[inline]
     fn written(&mut self, written: Written, wakes: &mut Wakes) {
         let Written { left, unflushed } = written;
-        // A `flush` wakes the driver each time it is polled. If it were woken without progress, the two would spin.
-        let changed = (self.writing, self.unflushed) != (left, unflushed);
-        (self.writing, self.unflushed) = (left, unflushed);
+        let flush = if unflushed {
+            Flush::Pending
+        } else {
+            Flush::Done
+        };
+        let changed = (self.writing, self.flush) != (left, flush);
+        (self.writing, self.flush) = (left, flush);
+        // Who waits is woken by progress only.
         if changed
             && (self.ping.is_some() || !self.wakers.send.is_empty())
             && self.queued() <= HIGH_WATER

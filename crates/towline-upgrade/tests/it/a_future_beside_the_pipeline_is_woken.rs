@@ -8,11 +8,15 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use http::Response;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tower::Layer;
 use towline_core::{CloseCode, Receiver, Sender, WebSocketUpgrade};
 use towline_upgrade::{Drain, Sockets, UpgradeLayer};
 
-use crate::support::{AnyPipeline, Clock, HandOver, PING, PONG, Peer, once, respond, serve, soon};
+use crate::support::{
+    AnyPipeline, Clock, HandOver, NEVER, PING, PONG, Peer, once, respond, serve, soon,
+    without_spinning,
+};
 
 /// More than the send queue and the duplex of the test take.
 const LARGE: usize = 256 * 1024;
@@ -145,4 +149,26 @@ async fn when_a_drain_begins_and_when_the_socket_has_ended() {
         peer.expect_end().await;
     })
     .await;
+}
+
+/// Its poll wakes a driver only if that has something to tell: in one task the two would wake each other without end.
+#[tokio::test(start_paused = true)]
+async fn when_nothing_is_written_it_sleeps() {
+    let open = open().await;
+    let (_peer, receiver) = (open.peer, open.receiver);
+    let flush = async move {
+        // The transport takes most of it.
+        open.sender.send(vec![b'x'; 100 * 1024]).await.unwrap();
+        assert!(
+            timeout(NEVER, without_spinning(open.sender.flush()))
+                .await
+                .is_err()
+        );
+        drop(receiver);
+    };
+    let flush = pin!(flush);
+    assert!(matches!(
+        select(flush, open.pipeline).await,
+        Either::Left(_)
+    ));
 }

@@ -36,15 +36,9 @@ impl State {
         self.audit_end(now);
     }
 
-    /// A fault of a future that is not woken, unless a known one explains it.
+    /// A future that is not woken.
     fn asleep(&mut self, what: impl Into<String>) {
-        let fault = (self.settings.place >= 2).then_some(Fault::SharedTask);
-        let known = fault.is_some_and(Fault::is_off);
-        self.find(fault, what);
-        if known {
-            // It sleeps for ever, and so would whatever waits for it.
-            self.end();
-        }
+        self.find(None, what);
     }
 
     fn is_paused(&self, now: Instant) -> bool {

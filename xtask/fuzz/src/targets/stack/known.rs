@@ -6,10 +6,6 @@ use std::cell::{Cell, RefCell};
 /// A known fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A future in one task with the pipeline is not woken.
-    SharedTask,
-    /// A `flush` spins while a Close waits.
-    FlushSpins,
     /// The end of a socket is not bounded in all.
     EndUnbounded,
     /// With compression a pong, or a ping, goes out behind the Close.
@@ -34,8 +30,6 @@ pub(crate) enum Fault {
 
 /// The faults whose checks are switched off at present, with their numbers.
 const FAULTS: &[(&str, Fault)] = &[
-    ("1", Fault::SharedTask),
-    ("2", Fault::FlushSpins),
     ("3", Fault::EndUnbounded),
     ("5", Fault::PongBehindClose),
     ("5a", Fault::FragmentedMessage),
@@ -103,8 +97,6 @@ impl Fault {
     /// What a run has come to that broke a check which is switched off.
     pub(crate) const fn reached(self) -> &'static str {
         match self {
-            Self::SharedTask => "known fault: shared task",
-            Self::FlushSpins => "known fault: flush spins",
             Self::EndUnbounded => "known fault: end not bounded",
             Self::PongBehindClose => "known fault: pong behind Close",
             Self::FragmentedMessage => "known fault: message in several frames",

@@ -378,14 +378,11 @@ impl State {
         }
     }
 
-    /// Ends a run that cannot go on, because of a fault that is switched off.
+    /// Ends a run that cannot go on.
     fn found_spin(&mut self, task: &'static str) {
-        let flushes = self.waits.values().any(|(waits, _)| *waits == Waits::Flush);
-        let blocked = !self.wire.is_open() || self.wire.unflushed;
-        let fault = (flushes && blocked).then_some(Fault::FlushSpins);
         let waits: Vec<_> = self.waits.values().map(|(waits, _)| *waits).collect();
         self.find(
-            fault,
+            None,
             format!("{SPIN} polls in which nothing happened, the last of {task}; {waits:?}"),
         );
         self.over = true;
