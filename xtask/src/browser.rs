@@ -51,7 +51,7 @@ fn origins(server: &Server) -> Result {
     )
 }
 
-/// The page over HTTP/2 and over HTTP/1.1, as the server saw it.
+/// The page over HTTP/2 and over HTTP/1.1, as the server saw it. The script stops the server at its end.
 fn over_tls() -> Result {
     let identity = Identity::self_signed()?;
     let log = screenshots()?.join("tls.log");
@@ -63,7 +63,8 @@ fn over_tls() -> Result {
     ];
     let server = Server::logging_echo(&log, &options)?;
     let [cert, log] = [&identity.cert, &log].map(|path| path.display().to_string());
-    script("tls.mjs", &[&server.url, &cert, &log])
+    let pid = server.pid().to_string();
+    script("tls.mjs", &[&server.url, &cert, &log, &pid])
 }
 
 /// socket.io in a page, where HTTP/2 is spoken all the way to the server.

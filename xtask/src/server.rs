@@ -22,7 +22,7 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 /// A running server; it ends when this is dropped, also when a step fails or panics.
 #[derive(Debug)]
 pub(crate) struct Server {
-    _process: Ended,
+    process: Ended,
     /// Such as `http://127.0.0.1:40123`.
     pub(crate) url: String,
 }
@@ -97,10 +97,7 @@ impl Server {
         });
 
         match receiver.recv_timeout(READY_WITHIN) {
-            Ok(url) => Ok(Self {
-                _process: process,
-                url,
-            }),
+            Ok(url) => Ok(Self { process, url }),
             Err(RecvTimeoutError::Timeout) => Err(format!(
                 "{program} did not print `{READY}http://…` on its standard output within {} s",
                 READY_WITHIN.as_secs()
@@ -112,6 +109,11 @@ impl Server {
                 ))
             }
         }
+    }
+
+    /// The number of the process, for signals.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.0.id()
     }
 
     /// Host and port of the URL.
@@ -146,7 +148,7 @@ mod tests {
         assert_eq!(server.url, "http://127.0.0.1:4711");
         assert_eq!(server.host_and_port(), Ok(("127.0.0.1", "4711")));
 
-        let pid = server._process.0.id().to_string();
+        let pid = server.pid().to_string();
         let alive = || {
             Command::new("kill")
                 .args(["-0", &pid])

@@ -1,19 +1,24 @@
-// The echo application's page in Chromium over TLS: which version of HTTP it comes by, as the server tells.
+// The echo application's page in Chromium over TLS: the version of HTTP and the connection of each request, by the server's
+// log. The last check stops the server.
 //
-// node tls.mjs BASE_URL CERTIFICATE SERVER_LOG SCREENSHOT_DIR
+// node tls.mjs BASE_URL CERTIFICATE SERVER_LOG SERVER_PID SCREENSHOT_DIR
 
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { get } from "node:https";
 import { join } from "node:path";
 
 import { parameters, run } from "./checks.mjs";
 import { launch, trust } from "./chromium.mjs";
 import { connect, echoes, socketOf } from "./echo-page.mjs";
 
-const [baseUrl, certificate, serverLog, screenshots] = parameters(
+const [baseUrl, certificate, serverLog, serverPid, screenshots] = parameters(
   "BASE_URL",
   "CERTIFICATE",
   "SERVER_LOG",
+  "SERVER_PID",
   "SCREENSHOT_DIR",
 );
 
@@ -28,7 +33,56 @@ await run({
     const { page, socket } = await visit([trust(certificate), "--disable-http2"], "tls-http1");
     assert.deepEqual([page.version, socket.version, socket.method], ["HTTP/1.1", "HTTP/1.1", "GET"]);
   },
+
+  // RFC 9113, 6.8: "Receivers of a GOAWAY frame MUST NOT open additional streams on the connection, although a new
+  // connection can be established for new streams."
+  "a page that loses its socket to the drain and tries again at once comes on a new connection": async () => {
+    await openSilent();
+    const earlier = requests().length;
+    const browser = await launch(trust(certificate));
+    const page = await browser.newPage();
+    await page.goto(baseUrl);
+    await page.evaluate(
+      (url) =>
+        new Promise((resolve, reject) => {
+          const first = new WebSocket(url);
+          first.onopen = resolve;
+          first.onerror = () => reject(new Error("the first try failed"));
+          window.closes = new Promise((resolve) => {
+            first.onclose = (one) => {
+              new WebSocket(url).onclose = (two) => resolve([one, two].map(({ code, reason }) => [code, reason]));
+            };
+          });
+        }),
+      socketOf(baseUrl),
+    );
+    process.kill(Number(serverPid), "SIGTERM");
+    assert.deepEqual(await page.evaluate(() => window.closes), [
+      [1001, "the server stops"],
+      [1006, ""],
+    ]);
+    await browser.close();
+
+    const seen = requests().slice(earlier);
+    const [first, second, ...more] = seen.filter((request) => request.path === "/ws");
+    assert.ok(first && second && more.length === 0, `two tries in ${JSON.stringify(seen)}`);
+    assert.deepEqual([first.version, first.method, first.status], ["HTTP/2.0", "CONNECT", "200"]);
+    assert.equal(first.peer, seen.find((request) => request.path === "/").peer);
+    assert.equal(second.status, "503");
+    assert.notEqual(second.peer, first.peer, `the second try came on the old connection: ${JSON.stringify(second)}`);
+  },
 });
+
+/** Opens a socket that does not answer a Close. A drain waits 10 s for the answer, and the server goes on accepting. */
+async function openSilent() {
+  const headers = {
+    connection: "Upgrade",
+    upgrade: "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": randomBytes(16).toString("base64"),
+  };
+  await once(get(`${baseUrl}/ws`, { ca: readFileSync(certificate), headers }), "upgrade");
+}
 
 /** Opens the page in a new browser and has a message echoed; what the server logged of the page and of the socket. */
 async function visit(args, screenshot) {
@@ -54,6 +108,7 @@ async function visit(args, screenshot) {
 }
 
 function requests() {
-  const line = /request\{peer=(?<peer>\S+) version=(?<version>\S+) method=(?<method>\S+) path="(?<path>.*)"\}.* answered /g;
+  const span = /request\{peer=(?<peer>\S+) version=(?<version>\S+) method=(?<method>\S+) path="(?<path>.*)"\}/;
+  const line = new RegExp(`${span.source}.* answered status=(?<status>\\d+)`, "g");
   return [...readFileSync(serverLog, "utf8").matchAll(line)].map(({ groups }) => ({ ...groups }));
 }
