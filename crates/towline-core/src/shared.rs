@@ -344,7 +344,7 @@ impl State {
         tentative: bool,
         wakes: &mut Wakes,
     ) {
-        if self.close.requested.is_some() || self.close.queued {
+        if self.close.requested.is_some() || self.close.queued || self.aborted {
             return;
         }
         self.close.requested = Some(Request {
@@ -358,7 +358,8 @@ impl State {
         self.wakers.wake_driver(wakes);
     }
 
-    /// Drops the connection in the next round of the driver.
+    /// Drops the connection in the next round of the driver. Unless a Close was queued or received before, this is how the
+    /// socket ended.
     fn abort_by(&mut self, by: ClosedBy, reason: &str, wakes: &mut Wakes) {
         let first = (by, CloseCode::ABNORMAL, reason.to_owned());
         self.close.first.get_or_insert(first);
@@ -368,7 +369,8 @@ impl State {
     }
 
     fn queue_close(&mut self, overdue: bool) {
-        if self.close.queued {
+        // An abort drops the connection: no Close that is queued from here on leaves, and none is recorded.
+        if self.close.queued || self.aborted {
             return;
         }
         if let Some(received) = &self.close.received {
@@ -403,14 +405,8 @@ impl State {
         let answered = self.close.queued && self.is_drained();
         let received = self.close.received.as_ref();
         let clean = answered && received.is_some_and(|received| received.is_close);
-        let (by, code, reason) = self.close.first.take().unwrap_or_else(|| {
-            let by = if self.aborted {
-                ClosedBy::Endpoint
-            } else {
-                ClosedBy::Transport
-            };
-            (by, CloseCode::ABNORMAL, String::new())
-        });
+        let lost = || (ClosedBy::Transport, CloseCode::ABNORMAL, String::new());
+        let (by, code, reason) = self.close.first.take().unwrap_or_else(lost);
         Closed {
             by,
             code,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use towline_protocol::{CloseFrame, Message};
 
 use super::{List, Phase, Shared, State};
-use crate::closed::Closed;
+use crate::closed::{Closed, ClosedBy};
 use crate::error::{PingError, SendError, UpgradeFailed};
 use crate::sender::SendOptions;
 
@@ -227,11 +227,7 @@ impl Shared {
     }
 
     pub(crate) fn abort(&self) {
-        self.with(|state, wakes| {
-            state.aborted = true;
-            state.shut = true;
-            state.wakers.wake_driver(wakes);
-        });
+        self.with(|state, wakes| state.abort_by(ClosedBy::Endpoint, "", wakes));
     }
 
     pub(crate) fn poll_closed(&self, waits: &mut bool, cx: &mut Context<'_>) -> Poll<Closed> {

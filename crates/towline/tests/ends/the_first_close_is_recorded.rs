@@ -170,7 +170,6 @@ proptest! {
 
     /// All at the same moment, before the driver has done anything: no Close was queued before the abort.
     #[test]
-    #[ignore = "faults item 16: an abort that is followed by a close or a drop at once records that one's Close"]
     fn an_abort_before_every_close_is_1006(ops in vec(op(), 1..5)) {
         let ops = [&[Op::Abort], &ops[..]].concat();
         prop_assert_eq!(closed_after(&ops, false), (ClosedBy::Endpoint, 1006), "{:?}", ops);
@@ -179,7 +178,6 @@ proptest! {
 
 /// The shortest of these orders.
 #[test]
-#[ignore = "faults item 16: an abort that is followed by a drop at once records the drop's Close of 1000"]
 fn an_abort_and_then_a_drop_is_1006() {
     let closed = closed_after(&[Op::Abort, Op::Drop], false);
     assert_eq!(closed, (ClosedBy::Endpoint, 1006));

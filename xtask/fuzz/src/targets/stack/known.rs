@@ -18,8 +18,6 @@ pub(crate) enum Fault {
     LostAtTheEnd,
     /// What came before the peer saw our Close is lost.
     LostBehindOurClose,
-    /// An abort is recorded as the close that came after it.
-    AbortForgotten,
     /// A pause lets messages through that are already read.
     PauseLeaks,
     /// The slot is given back after the peer has seen the end.
@@ -36,7 +34,6 @@ const FAULTS: &[(&str, Fault)] = &[
     ("6", Fault::UnreadInput),
     ("6a", Fault::LostAtTheEnd),
     ("6b", Fault::LostBehindOurClose),
-    ("16", Fault::AbortForgotten),
     ("17", Fault::PauseLeaks),
     ("19", Fault::SlotKept),
     ("pings", Fault::PingsPileUp),
@@ -103,7 +100,6 @@ impl Fault {
             Self::UnreadInput => "known fault: dropped over input",
             Self::LostAtTheEnd => "known fault: lost at the end",
             Self::LostBehindOurClose => "known fault: lost behind our Close",
-            Self::AbortForgotten => "known fault: abort forgotten",
             Self::PauseLeaks => "known fault: pause leaks",
             Self::SlotKept => "known fault: slot kept",
             Self::PingsPileUp => "known fault: pings pile up",

@@ -81,14 +81,12 @@ impl State {
             self.find(None, text);
         }
         let first = self.causes.first().map(|(cause, _)| *cause);
-        let nothing_else = self.end_was_read().is_none()
+        let nothing_else = self.settings.keepalive == 0
+            && self.end_was_read().is_none()
             && self.wire.end_read.is_none()
             && self.wire.write_failed.is_none();
         if first == Some(Cause::Abort) && nothing_else && closed.code() != CloseCode::ABNORMAL {
-            self.find(
-                Some(Fault::AbortForgotten),
-                format!("{closed} is told after an abort"),
-            );
+            self.find(None, format!("{closed} is told after an abort"));
         }
         if let Some(opened) = self.opened {
             let open = at - opened;
@@ -104,9 +102,12 @@ impl State {
 
     /// What `Closed` may tell: the first that ended the socket, and whatever came in the same turn of the clock.
     fn possible_ends(&self, closed_at: Instant) -> Vec<(ClosedBy, CloseCode)> {
+        // A Close is queued when the connection is there, and not before.
+        let opened = self.opened.unwrap_or(closed_at);
         let local: Vec<_> = self
             .causes
             .iter()
+            .map(|(cause, at)| (cause, (*at).max(opened)))
             .filter(|(_, at)| *at <= closed_at + SLACK)
             .collect();
         let mut first: Option<Instant> = local.iter().map(|(_, at)| *at).min();
@@ -120,7 +121,7 @@ impl State {
         let mut possible = Vec::new();
         for (cause, at) in local {
             // A drain goes round its sockets.
-            if *at > first + SLACK {
+            if at > first + SLACK {
                 continue;
             }
             possible.push(match *cause {
