@@ -1,6 +1,7 @@
 //! The connection of one socket: what is read from it, what is written to it, and how it ends.
 
 mod grace;
+mod linger;
 mod policed;
 mod reading;
 
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use towline_protocol::Decoder;
 
 use self::grace::Grace;
+use self::linger::Linger;
 #[cfg(feature = "deflate")]
 use crate::deflating::Deflating;
 use crate::driver::Budget;
@@ -27,9 +29,8 @@ use crate::timer::Timer;
 /// How long the peer may take to answer our Close, from the last byte that it took.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long, and after a violation how much, input is discarded so that the peer reads our Close before the end.
-const DISCARD_TIME: Duration = Duration::from_secs(1);
-const DISCARD_BYTES: usize = 1024 * 1024;
+/// How long the transport's shutdown may take.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The connection is of no more use.
 pub(crate) struct Gone;
@@ -79,17 +80,13 @@ pub(crate) struct Transferred {
 #[derive(Debug)]
 enum Input {
     Frames,
-    /// The peer's Close or a violation came: nothing more is decoded.
-    Over {
-        /// How much is discarded at the end, when our Close is written.
-        budget: usize,
-        /// Until our Close goes out.
+    /// The peer's Close came: nothing more is read until ours is written.
+    Closed {
+        /// Until that is queued.
         grace: Grace,
     },
     /// Read for nothing but its end.
-    Discarded {
-        budget: usize,
-    },
+    Discarded,
     Ended,
 }
 
@@ -103,18 +100,7 @@ enum Output {
     ShuttingDown {
         deadline: Instant,
     },
-    ShutDown {
-        deadline: Instant,
-    },
-}
-
-impl Input {
-    fn over(budget: usize) -> Self {
-        Self::Over {
-            budget,
-            grace: Grace::new(Instant::now()),
-        }
-    }
+    ShutDown(Linger),
 }
 
 impl Connection {
@@ -156,11 +142,9 @@ impl Connection {
     #[cfg(feature = "tungstenite")]
     pub(crate) fn ending(io: Io, shared: &Shared) -> Self {
         Self {
-            input: Input::Discarded {
-                budget: DISCARD_BYTES,
-            },
+            input: Input::Discarded,
             output: Output::ShuttingDown {
-                deadline: Instant::now() + CLOSE_TIMEOUT,
+                deadline: Instant::now() + SHUTDOWN_TIMEOUT,
             },
             ..Self::over(io, &[], shared)
         }
@@ -214,7 +198,7 @@ impl Connection {
         if orders.abort {
             return Err(Gone);
         }
-        if let Input::Over { grace, .. } = &mut self.input {
+        if let Input::Closed { grace } = &mut self.input {
             grace.note(Instant::now(), &orders);
         }
         self.note_news(&orders, shared);
@@ -236,13 +220,11 @@ impl Connection {
             && let Poll::Ready(result) = self.io.shutdown(cx)
         {
             result?;
-            self.output = Output::ShutDown {
-                deadline: Instant::now() + DISCARD_TIME,
-            };
+            self.output = Output::ShutDown(Linger::begin(shared.is_violated(), Instant::now()));
             // The rest is the transport's: no layer and no permit waits for the peer to hang up.
             shared.ended();
         }
-        if let (Output::ShutDown { .. }, Input::Ended) = (&self.output, &self.input) {
+        if let (Output::ShutDown(_), Input::Ended) = (&self.output, &self.input) {
             return Err(Gone);
         }
         Ok(())
@@ -324,7 +306,7 @@ impl Connection {
     fn put_off_end(&mut self) {
         match (&mut self.output, &mut self.input) {
             (Output::Closing { deadline }, _) => *deadline = Instant::now() + CLOSE_TIMEOUT,
-            (Output::Frames, Input::Over { grace, .. }) => grace.note_written(Instant::now()),
+            (Output::Frames, Input::Closed { grace }) => grace.note_written(Instant::now()),
             _ => {}
         }
     }
@@ -356,12 +338,12 @@ impl Connection {
             Input::Frames => return,
             // RFC 6455, 7.1.1: a server closes first, by "TLS and TCP closes"; a connection that is dropped over unread
             // input is reset, and the peer might lose our Close.
-            Input::Over { budget, .. } => self.input = Input::Discarded { budget },
-            Input::Discarded { .. } | Input::Ended => {}
+            Input::Closed { .. } => self.input = Input::Discarded,
+            Input::Discarded | Input::Ended => {}
         }
         self.read_blocked = false;
         self.output = Output::ShuttingDown {
-            deadline: Instant::now() + CLOSE_TIMEOUT,
+            deadline: Instant::now() + SHUTDOWN_TIMEOUT,
         };
     }
 
@@ -372,7 +354,7 @@ impl Connection {
         timer: &mut Timer,
         cx: &mut Context<'_>,
     ) -> bool {
-        let (Input::Over { grace, .. }, Output::Frames) = (&mut self.input, &self.output) else {
+        let (Input::Closed { grace }, Output::Frames) = (&mut self.input, &self.output) else {
             return false;
         };
         if timer.poll(cx, Some(grace.end())).is_pending() {
@@ -385,14 +367,12 @@ impl Connection {
 
     fn deadline(&self) -> Option<Instant> {
         match (&self.output, &self.input) {
-            (Output::Frames, Input::Over { grace, .. }) => Some(grace.end()),
+            (Output::Frames, Input::Closed { grace }) => Some(grace.end()),
             (Output::Frames, _) => None,
-            (
-                Output::Closing { deadline }
-                | Output::ShuttingDown { deadline }
-                | Output::ShutDown { deadline },
-                _,
-            ) => Some(*deadline),
+            (Output::Closing { deadline } | Output::ShuttingDown { deadline }, _) => {
+                Some(*deadline)
+            }
+            (Output::ShutDown(linger), _) => Some(linger.end()),
         }
     }
 }

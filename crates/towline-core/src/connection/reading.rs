@@ -7,10 +7,11 @@ use std::task::{Context, Poll};
 
 use bytes::Buf;
 use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 use towline_protocol::{Decoded, Event};
 
-use super::{Connection, DISCARD_BYTES, Gone, Input};
+use super::{Connection, Gone, Grace, Input, Output};
 use crate::driver::Budget;
 use crate::io::Read;
 use crate::pool;
@@ -32,7 +33,7 @@ impl Connection {
         shared: &Shared,
         cx: &mut Context<'_>,
     ) -> Result<(), Gone> {
-        if let Input::Discarded { .. } = self.input {
+        if let Input::Discarded = self.input {
             let bytes = self.discard(cx)?;
             budget.spend(bytes, 0);
             return Ok(());
@@ -201,7 +202,8 @@ impl Connection {
                     Some(Event::Ping(payload)) => shared.ping(payload),
                     Some(Event::Pong(payload)) => self.pong(shared, &payload),
                     Some(Event::Close(frame)) => {
-                        self.input = Input::over(usize::MAX);
+                        let grace = Grace::new(Instant::now());
+                        self.input = Input::Closed { grace };
                         self.note_arrived(arrived);
                         shared.peer_closed(arrived, frame.as_ref());
                         return bytes.len();
@@ -212,7 +214,7 @@ impl Connection {
             }
             Err(violation) => violation,
         };
-        self.input = Input::over(DISCARD_BYTES);
+        self.input = Input::Discarded;
         self.note_arrived(arrived);
         shared.refuse(arrived, violation);
         bytes.len()
@@ -228,9 +230,6 @@ impl Connection {
 
     /// Reads for nothing but the end of the input.
     fn discard(&mut self, cx: &mut Context<'_>) -> Result<usize, Gone> {
-        let Input::Discarded { budget } = &mut self.input else {
-            return Ok(0);
-        };
         let mut scratch = pool::take_scratch();
         let mut buffer = ReadBuf::new(&mut *scratch);
         let read = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
@@ -238,9 +237,12 @@ impl Connection {
         pool::put_scratch(scratch);
         let read = read?;
         self.read_blocked = read.blocked;
-        match budget.checked_sub(read.bytes) {
-            Some(left) if !read.is_end() => *budget = left,
-            _ => self.input = Input::Ended,
+        if read.is_end() {
+            self.input = Input::Ended;
+        } else if read.bytes > 0
+            && let Output::ShutDown(linger) = &mut self.output
+        {
+            linger.note_read(Instant::now());
         }
         Ok(read.bytes)
     }
@@ -253,8 +255,8 @@ impl Connection {
         }
         match self.input {
             Input::Frames => !self.is_paused(),
-            Input::Discarded { .. } => !self.read_blocked,
-            Input::Over { .. } | Input::Ended => false,
+            Input::Discarded => !self.read_blocked,
+            Input::Closed { .. } | Input::Ended => false,
         }
     }
 }

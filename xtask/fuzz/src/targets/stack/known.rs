@@ -12,8 +12,6 @@ pub(crate) enum Fault {
     PongBehindClose,
     /// A compressed message leaves in several frames.
     FragmentedMessage,
-    /// The connection is dropped over unread input.
-    UnreadInput,
     /// After a failed write, or the end of the input, something is lost.
     LostAtTheEnd,
     /// What came before the peer saw our Close is lost.
@@ -31,7 +29,6 @@ const FAULTS: &[(&str, Fault)] = &[
     ("3", Fault::EndUnbounded),
     ("5", Fault::PongBehindClose),
     ("5a", Fault::FragmentedMessage),
-    ("6", Fault::UnreadInput),
     ("6a", Fault::LostAtTheEnd),
     ("6b", Fault::LostBehindOurClose),
     ("17", Fault::PauseLeaks),
@@ -97,7 +94,6 @@ impl Fault {
             Self::EndUnbounded => "known fault: end not bounded",
             Self::PongBehindClose => "known fault: pong behind Close",
             Self::FragmentedMessage => "known fault: message in several frames",
-            Self::UnreadInput => "known fault: dropped over input",
             Self::LostAtTheEnd => "known fault: lost at the end",
             Self::LostBehindOurClose => "known fault: lost behind our Close",
             Self::PauseLeaks => "known fault: pause leaks",

@@ -205,7 +205,7 @@ impl State {
         {
             let unread = self.wire.inbound.len();
             let text = format!("the connection is dropped over {unread} bytes");
-            self.find(Some(Fault::UnreadInput), text);
+            self.find(None, text);
         }
     }
 

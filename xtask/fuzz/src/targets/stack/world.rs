@@ -64,7 +64,10 @@ impl World {
         self.change_wire(|state| {
             if state.wire.read_end.is_none() {
                 state.input.push(bytes);
-                state.wire.inbound.extend(bytes);
+                // Nobody reads from a connection that is dropped.
+                if state.wire.dropped.is_none() {
+                    state.wire.inbound.extend(bytes);
+                }
             }
         });
     }
