@@ -4,13 +4,13 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use towline_protocol::deflate::{Compression, Deflater, Fragment, PerMessageDeflate};
+use towline_protocol::deflate::{Compression, Deflater, PerMessageDeflate};
 use towline_protocol::{CloseFrame, Message, Opcode, Role};
 
 use crate::outbox::Outbox;
 use crate::sender::SendOptions;
 
-/// How much is compressed before other sockets of the thread have their turn; a longer message goes out in fragments.
+/// How much is compressed before other sockets of the thread have their turn.
 const PIECE: usize = 64 * 1024;
 
 /// What even an empty message counts for.
@@ -26,7 +26,11 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 enum Item {
     Message(Message, SendOptions),
-    Close(Option<CloseFrame>),
+    Close {
+        /// The pings and pongs that were queued before it, beside the messages.
+        before: Outbox,
+        close: Option<CloseFrame>,
+    },
 }
 
 impl Queue {
@@ -35,9 +39,12 @@ impl Queue {
         self.items.push_back(Item::Message(message, options));
     }
 
-    pub(crate) fn push_close(&mut self, close: Option<&CloseFrame>) {
-        self.bytes += OVERHEAD;
-        self.items.push_back(Item::Close(close.cloned()));
+    /// The last item. It takes along the control frames of `controls`, which would otherwise follow it.
+    pub(crate) fn push_close(&mut self, controls: &mut Outbox, close: Option<&CloseFrame>) {
+        let before = mem::take(controls);
+        self.bytes += before.len() + OVERHEAD;
+        let close = close.cloned();
+        self.items.push_back(Item::Close { before, close });
     }
 
     /// An upper bound of what is queued, and nothing only if nothing is.
@@ -54,6 +61,9 @@ pub(crate) struct Deflating {
     queue: Queue,
     /// How much of the first message is compressed.
     done: usize,
+    /// What it is compressed to so far. The length of the whole stands in the frame's header: clients of Apple's fail on a
+    /// compressed message in more than one frame.
+    compressed: Vec<u8>,
 }
 
 impl Deflating {
@@ -63,6 +73,7 @@ impl Deflating {
             deflater: Deflater::new(agreed, &settings, Role::Server),
             queue: Queue::default(),
             done: 0,
+            compressed: Vec::new(),
         }
     }
 
@@ -73,9 +84,9 @@ impl Deflating {
         }
     }
 
-    /// What was taken and is not encoded.
+    /// What was taken and is not encoded as a frame.
     pub(crate) fn bytes(&self) -> usize {
-        self.queue.bytes
+        self.queue.bytes + self.compressed.len()
     }
 
     /// Encodes into `outbox`, until that is enough for now; how much was compressed.
@@ -92,32 +103,31 @@ impl Deflating {
                 {
                     let piece = PIECE.min(message.len() - self.done);
                     let end = self.done + piece;
-                    let opcode = match message {
-                        Message::Text(_) => Opcode::Text,
-                        Message::Binary(_) => Opcode::Binary,
-                    };
-                    let fragment = Fragment {
-                        first: self.done == 0,
-                        last: end == message.len(),
-                    };
-                    let payload = &message.as_bytes()[self.done..end];
-                    let deflater = &mut self.deflater;
-                    outbox.append(|merged| {
-                        deflater.encode(merged, opcode, fragment, payload, None);
-                    });
+                    let is_last = end == message.len();
+                    let part = &message.as_bytes()[self.done..end];
+                    self.deflater.compress(&mut self.compressed, part, is_last);
                     compressed += piece;
                     self.queue.bytes -= piece;
-                    if !fragment.last {
+                    if !is_last {
                         self.done = end;
                         continue;
                     }
                     self.done = 0;
+                    let opcode = match message {
+                        Message::Text(_) => Opcode::Text,
+                        Message::Binary(_) => Opcode::Binary,
+                    };
+                    outbox.push_compressed(opcode, mem::take(&mut self.compressed));
                 }
                 Item::Message(message, _) => {
                     self.queue.bytes -= message.len();
                     outbox.push_message(message);
                 }
-                Item::Close(close) => outbox.push_close(close.as_ref()),
+                Item::Close { before, close } => {
+                    outbox.push_controls(before);
+                    self.queue.bytes -= before.len();
+                    outbox.push_close(close.as_ref());
+                }
             }
             self.queue.bytes -= OVERHEAD;
             self.queue.items.pop_front();
@@ -207,7 +217,7 @@ mod tests {
             expected.push(Event::Message(message.clone()));
             queue.push(message, options);
         }
-        queue.push_close(None);
+        queue.push_close(&mut Outbox::default(), None);
         expected.push(Event::Close(None));
 
         let (events, rounds) = send(&mut queue);

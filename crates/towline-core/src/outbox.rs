@@ -7,6 +7,8 @@ use std::mem;
 
 use bytes::{Buf, Bytes};
 use smallvec::SmallVec;
+#[cfg(feature = "deflate")]
+use towline_protocol::deflate::Deflater;
 use towline_protocol::{CloseFrame, Message, Opcode, encode_close, encode_frame, encode_header};
 
 /// The longest payload that goes the shortest way.
@@ -83,7 +85,30 @@ impl Outbox {
             self.append(|merged| encode_frame(merged, opcode, payload, None));
         } else {
             let payload = mem::take(message).into_bytes();
-            self.frames().push_large(opcode, payload);
+            let header = encode_header(opcode, payload.len(), true, None);
+            self.frames().push_large(&header, payload);
+        }
+    }
+
+    /// Queues a message of this compressed payload in one frame.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn push_compressed(&mut self, opcode: Opcode, payload: Vec<u8>) {
+        let header = Deflater::encode_header(opcode, payload.len());
+        if payload.len() < BY_REFERENCE {
+            self.append(|merged| {
+                merged.extend_from_slice(&header);
+                merged.extend_from_slice(&payload);
+            });
+        } else {
+            self.frames().push_large(&header, payload.into());
+        }
+    }
+
+    /// Queues what is queued in `other`, which must be control frames.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn push_controls(&mut self, other: &Self) {
+        if let Some(frames) = other.single() {
+            self.append(|merged| merged.extend_from_slice(frames));
         }
     }
 
@@ -203,9 +228,8 @@ impl Frames {
     }
 
     #[inline(never)]
-    fn push_large(&mut self, opcode: Opcode, payload: Bytes) {
-        let header = encode_header(opcode, payload.len(), true, None);
-        self.merged.extend_from_slice(&header);
+    fn push_large(&mut self, header: &[u8], payload: Bytes) {
+        self.merged.extend_from_slice(header);
         self.large_left += payload.len();
         self.large.push_back((self.merged.len(), payload));
     }

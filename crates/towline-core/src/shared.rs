@@ -286,7 +286,7 @@ impl State {
     fn push_close(&mut self, close: Option<&CloseFrame>) {
         #[cfg(feature = "deflate")]
         if let Some(queue) = &mut self.to_compress {
-            return queue.push_close(close);
+            return queue.push_close(&mut self.outbox, close);
         }
         self.outbox.push_close(close);
     }

@@ -8,7 +8,7 @@ use zlib_rs::{Deflate, DeflateConfig, DeflateFlush};
 use super::{Compression, MAX_WINDOW_BITS, PerMessageDeflate, TAIL, with_chunk};
 use crate::decoder::Role;
 use crate::encoder::put_frame;
-use crate::frame::{Opcode, RSV1};
+use crate::frame::{Header, HeaderBytes, Opcode, RSV1};
 
 /// The most compressors that a thread keeps for sockets without context takeover, each of another setting.
 const SPARES: usize = 4;
@@ -88,7 +88,6 @@ impl Deflater {
     ///
     /// `opcode` is that of the message, also where the frame is a continuation. The frames of one message must not be
     /// mixed with those of another.
-    #[allow(clippy::missing_panics_doc, reason = "the settings were checked")]
     pub fn encode(
         &mut self,
         dst: &mut Vec<u8>,
@@ -97,15 +96,32 @@ impl Deflater {
         payload: &[u8],
         mask: Option<[u8; 4]>,
     ) {
+        let mut compressed = Vec::new();
+        self.compress(&mut compressed, payload, fragment.last);
+        // 6.1: "set the RSV1 bit of the first frame".
+        let (opcode, reserved) = if fragment.first {
+            (opcode, RSV1)
+        } else {
+            (Opcode::Continuation, 0)
+        };
+        put_frame(dst, opcode, fragment.last, reserved, &compressed, mask);
+    }
+
+    /// Appends what the next part of a message is compressed to. After the last part, `compressed` is the payload of a frame
+    /// with the header of [`encode_header`](Self::encode_header).
+    ///
+    /// For a message that is compressed part by part, so that other work has its turn in between. The parts of one message
+    /// must not be mixed with those of another.
+    #[allow(clippy::missing_panics_doc, reason = "the settings were checked")]
+    pub fn compress(&mut self, compressed: &mut Vec<u8>, part: &[u8], last: bool) {
         let settings = self.settings;
         let deflate = match &mut self.deflate {
             Some(deflate) => deflate,
             None if self.no_context_takeover => self.deflate.insert(settings.borrow()),
             None => self.deflate.insert(settings.deflate()),
         };
-        let mut compressed = Vec::new();
-        compress(deflate, payload, &mut compressed);
-        if fragment.last {
+        compress(deflate, part, compressed);
+        if last {
             // RFC 7692, 7.2.1: "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end."
             if compressed.ends_with(&TAIL) {
                 compressed.truncate(compressed.len() - TAIL.len());
@@ -117,13 +133,20 @@ impl Deflater {
                 settings.give_back(self.deflate.take());
             }
         }
-        // 6.1: "set the RSV1 bit of the first frame".
-        let (opcode, reserved) = if fragment.first {
-            (opcode, RSV1)
-        } else {
-            (Opcode::Continuation, 0)
+    }
+
+    /// Encodes the header of a frame that is a whole compressed message, whose payload of `len` bytes is written by itself.
+    #[must_use]
+    pub fn encode_header(opcode: Opcode, len: usize) -> HeaderBytes {
+        let header = Header {
+            fin: true,
+            // RFC 7692, 6.1: "set the RSV1 bit of the first frame".
+            reserved: RSV1,
+            opcode,
+            mask: None,
+            len: len as u64,
         };
-        put_frame(dst, opcode, fragment.last, reserved, &compressed, mask);
+        header.encode()
     }
 }
 

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use tokio::sync::mpsc;
 use tower::{ServiceBuilder, service_fn};
 use towline::{
     CloseCode, Compression, EchoService, Message, SendOptions, UpgradeLayer, WebSocket,
@@ -15,7 +14,7 @@ use towline_protocol::deflate::Fragment;
 use towline_protocol::{Event, Opcode};
 
 use crate::deflating::{Client, OFFER, RSV1, noise};
-use crate::support::{App, EVERYWHERE, Http, NoBody, Server, app, next, serve};
+use crate::support::{App, EVERYWHERE, Http, NoBody, Server, app, serve};
 use crate::wire::{BINARY, CLOSE, PING, TEXT, Wire, close_body, frame};
 
 /// Makes what a client must not send.
@@ -155,50 +154,6 @@ async fn in_fragments_with_pings_between_them() {
                 assert!(event == expected, "{server:?} {http:?}: {event:?}");
             }
         }
-    }
-}
-
-/// A long message is compressed in pieces: another socket of the thread has its echo before the last of them is written.
-#[tokio::test]
-async fn a_long_one_does_not_keep_others_waiting() {
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let endpoint = service_fn(move |request: Request<NoBody>| {
-        let tell = tell.clone();
-        async move {
-            let upgrade = WebSocketUpgrade::of(&request).unwrap();
-            let served = upgrade.serve(|mut socket| async move {
-                while let Some(message) = socket.recv().await {
-                    let length = message.len();
-                    socket.send(message).await.unwrap();
-                    socket.flush().await.unwrap();
-                    tell.send(length).unwrap();
-                }
-            });
-            Ok::<_, Infallible>(Response::<Full<Bytes>>::from(served.await.unwrap()))
-        }
-    });
-    let layer = UpgradeLayer::new().compression(Compression::new());
-    let app = app(ServiceBuilder::new().layer(layer).service(endpoint));
-    for (server, http) in EVERYWHERE {
-        let row = format!("{server:?} {http:?}");
-        let address = serve(server, http, app.clone()).await;
-        let mut long = Client::open(http, address, OFFER, Compression::new()).await;
-        let mut other = Wire::open(http, address).await;
-
-        let sent = long.binary(noise(MIB));
-        long.wire.write(sent).await;
-        let (first, begun) = long.wire.frame().await.unwrap();
-        assert_eq!(first, 0x02 | RSV1, "{row}");
-        assert!(begun.len() < 100_000, "{row}: {}", begun.len());
-        other.echo("promptly").await;
-        assert_eq!(next(&mut told).await, 8, "{row}");
-
-        let mut frames = 1;
-        while long.wire.frame().await.unwrap().0 != 0x80 {
-            frames += 1;
-        }
-        assert_eq!(frames, 15, "{row}");
-        assert_eq!(next(&mut told).await, MIB, "{row}");
     }
 }
 

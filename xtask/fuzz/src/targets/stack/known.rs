@@ -8,10 +8,6 @@ use std::cell::{Cell, RefCell};
 pub(crate) enum Fault {
     /// The end of a socket is not bounded in all.
     EndUnbounded,
-    /// With compression a pong, or a ping, goes out behind the Close.
-    PongBehindClose,
-    /// A compressed message leaves in several frames.
-    FragmentedMessage,
     /// After a failed write, or the end of the input, something is lost.
     LostAtTheEnd,
     /// What came before the peer saw our Close is lost.
@@ -27,8 +23,6 @@ pub(crate) enum Fault {
 /// The faults whose checks are switched off at present, with their numbers.
 const FAULTS: &[(&str, Fault)] = &[
     ("3", Fault::EndUnbounded),
-    ("5", Fault::PongBehindClose),
-    ("5a", Fault::FragmentedMessage),
     ("6a", Fault::LostAtTheEnd),
     ("6b", Fault::LostBehindOurClose),
     ("17", Fault::PauseLeaks),
@@ -92,8 +86,6 @@ impl Fault {
     pub(crate) const fn reached(self) -> &'static str {
         match self {
             Self::EndUnbounded => "known fault: end not bounded",
-            Self::PongBehindClose => "known fault: pong behind Close",
-            Self::FragmentedMessage => "known fault: message in several frames",
             Self::LostAtTheEnd => "known fault: lost at the end",
             Self::LostBehindOurClose => "known fault: lost behind our Close",
             Self::PauseLeaks => "known fault: pause leaks",

@@ -3,7 +3,7 @@
 use towline_protocol::deflate::PerMessageDeflate;
 use towline_protocol::{CloseCode, Decoded, Decoder, Event, Limits, Message, Role, Violation};
 
-use crate::frame::{CLOSE, PING, PONG};
+use crate::frame::CLOSE;
 
 /// All that the peer has sent.
 #[derive(Debug)]
@@ -205,13 +205,9 @@ impl Output {
         self.walk.drain(..at);
     }
 
-    /// Whether a frame, or a part of one, follows the Close; and whether it is nothing but pings and pongs.
-    pub(crate) fn follows_close(&self) -> Option<bool> {
-        let partial = self.walk.first().map(|first| first & 15);
-        let partial = partial.filter(|_| self.has_close);
-        let mut all = self.behind_close.iter().copied().chain(partial).peekable();
-        all.peek()?;
-        Some(all.all(|opcode| opcode == PING || opcode == PONG))
+    /// Whether a frame, or the first byte of one, stands behind the Close.
+    pub(crate) fn follows_close(&self) -> bool {
+        !self.behind_close.is_empty() || (self.has_close && !self.walk.is_empty())
     }
 }
 
