@@ -97,6 +97,9 @@ enum Output {
     Closing {
         deadline: Instant,
     },
+    /// The socket has closed, and everybody who waits for that is told. The endpoint has one more poll, so that its layers
+    /// and permits are released before the peer can know of the end.
+    Ended,
     ShuttingDown {
         deadline: Instant,
     },
@@ -141,11 +144,10 @@ impl Connection {
     /// A connection whose frames were the endpoint's own: what is left is its orderly end.
     #[cfg(feature = "tungstenite")]
     pub(crate) fn ending(io: Io, shared: &Shared) -> Self {
+        shared.ended();
         Self {
             input: Input::Discarded,
-            output: Output::ShuttingDown {
-                deadline: Instant::now() + SHUTDOWN_TIMEOUT,
-            },
+            output: Output::Ended,
             ..Self::over(io, &[], shared)
         }
     }
@@ -213,16 +215,21 @@ impl Connection {
     /// Our Close is queued or written: takes the connection towards its end.
     #[inline(never)]
     fn end_output(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Result<(), Gone> {
-        if matches!(self.output, Output::Closing { .. }) && shared.written(self.written()) {
-            self.begin_shutdown();
+        match self.output {
+            Output::Closing { .. } if shared.written(self.written()) => self.end(shared),
+            Output::Ended => {
+                self.read_blocked = false;
+                self.output = Output::ShuttingDown {
+                    deadline: Instant::now() + SHUTDOWN_TIMEOUT,
+                };
+            }
+            _ => {}
         }
         if matches!(self.output, Output::ShuttingDown { .. })
             && let Poll::Ready(result) = self.io.shutdown(cx)
         {
             result?;
             self.output = Output::ShutDown(Linger::begin(shared.is_violated(), Instant::now()));
-            // The rest is the transport's: no layer and no permit waits for the peer to hang up.
-            shared.ended();
         }
         if let (Output::ShutDown(_), Input::Ended) = (&self.output, &self.input) {
             return Err(Gone);
@@ -333,7 +340,7 @@ impl Connection {
     }
 
     /// Our Close is written. It was the last frame of the connection if nothing more of the peer's will be decoded.
-    fn begin_shutdown(&mut self) {
+    fn end(&mut self, shared: &Shared) {
         match self.input {
             Input::Frames => return,
             // RFC 6455, 7.1.1: a server closes first, by "TLS and TCP closes"; a connection that is dropped over unread
@@ -341,10 +348,17 @@ impl Connection {
             Input::Closed { .. } => self.input = Input::Discarded,
             Input::Discarded | Input::Ended => {}
         }
-        self.read_blocked = false;
-        self.output = Output::ShuttingDown {
-            deadline: Instant::now() + SHUTDOWN_TIMEOUT,
-        };
+        self.output = Output::Ended;
+        shared.ended();
+    }
+
+    /// Whether the socket has closed, and only its transport is left.
+    #[inline]
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(
+            self.output,
+            Output::Ended | Output::ShuttingDown { .. } | Output::ShutDown(_)
+        )
     }
 
     #[inline]
@@ -368,7 +382,7 @@ impl Connection {
     fn deadline(&self) -> Option<Instant> {
         match (&self.output, &self.input) {
             (Output::Frames, Input::Closed { grace }) => Some(grace.end()),
-            (Output::Frames, _) => None,
+            (Output::Frames | Output::Ended, _) => None,
             (Output::Closing { deadline } | Output::ShuttingDown { deadline }, _) => {
                 Some(*deadline)
             }

@@ -130,6 +130,9 @@ impl Driver {
 
     /// Drives the socket and, between reading and writing, polls the endpoint that lives in the same task.
     ///
+    /// `endpoint` is told whether the socket has closed. An endpoint that has returned by then is to be dropped at once, and
+    /// so is all that it and its layers held: only after that the peer learns of the end.
+    ///
     /// An endpoint that gives an error closes the socket with 1011, unless it closed that by itself before.
     ///
     /// Ready when the connection has ended; every handle knows by then. The endpoint may have more to do, and whoever
@@ -137,17 +140,18 @@ impl Driver {
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        mut endpoint: impl FnMut(&mut Context<'_>) -> Result<(), EndpointFailed>,
+        mut endpoint: impl FnMut(&mut Context<'_>, bool) -> Result<(), EndpointFailed>,
     ) -> Poll<()> {
         let mut budget = Budget::new();
         for round in 0..ROUNDS {
             self.read(&mut budget, cx);
             // Whatever woke the task in the first place may have been meant for the endpoint.
             if self.shared.deliver(&mut self.arrived, cx) || round == 0 {
+                let has_closed = self.connection.as_ref().is_some_and(|it| it.has_ended());
                 let call = self.shared.endpoint_call();
-                let ended = endpoint(cx);
+                let polled = endpoint(cx, has_closed);
                 drop(call);
-                if let Err(EndpointFailed) = ended {
+                if let Err(EndpointFailed) = polled {
                     self.shared.fail();
                 }
             }

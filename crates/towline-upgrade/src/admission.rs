@@ -27,7 +27,7 @@ impl Admission {
         });
         Ok(Place {
             member: member.transpose()?,
-            _slot: slot.transpose()?,
+            slot: slot.transpose()?,
         })
     }
 }
@@ -36,7 +36,7 @@ impl Admission {
 #[derive(Debug)]
 pub(crate) struct Place {
     member: Option<Member>,
-    _slot: Option<OwnedSemaphorePermit>,
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Place {
@@ -44,6 +44,14 @@ impl Place {
     pub(crate) fn accepted(&self, driver: &Driver) {
         if let Some(member) = &self.member {
             member.accepted(driver);
+        }
+    }
+
+    /// The socket has closed and the endpoint has returned: only the transport is left.
+    pub(crate) fn release(&mut self) {
+        self.slot = None;
+        if let Some(member) = &self.member {
+            member.release();
         }
     }
 

@@ -66,7 +66,14 @@ where
         } = &mut *self;
         let _entered = surroundings.span.enter();
         if let Phase::Open(driver) = phase {
-            ready!(driver.poll(cx, |cx| endpoint.poll(cx)));
+            let place = &mut surroundings.place;
+            ready!(driver.poll(cx, |cx, has_closed| {
+                let polled = endpoint.poll(cx);
+                if has_closed && !matches!(endpoint, Endpoint::Running(_)) {
+                    place.release();
+                }
+                polled
+            }));
             if driver.is_cut() {
                 surroundings.place.cut();
             }

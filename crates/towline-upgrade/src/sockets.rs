@@ -44,7 +44,8 @@ impl Sockets {
         Self::default()
     }
 
-    /// How many there are: from the response that accepts a socket, until that has closed and its endpoint has returned.
+    /// How many there are: from the response that accepts a socket, until that has closed and its endpoint has returned. Its
+    /// transport may last some seconds longer, and a drain waits for that as well.
     #[must_use]
     pub fn active(&self) -> usize {
         self.registry.sockets()

@@ -316,6 +316,8 @@ impl Shared {
             state.phase = phase(state);
             state.shut = true;
             state.wakers.attention = true;
+            // It is polled once more, whatever it waits for.
+            state.wakers.endpoint_ready = true;
             // What is lost is never flushed.
             if !state.is_drained() {
                 state.flush = Flush::Pending;

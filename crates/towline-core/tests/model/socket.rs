@@ -75,7 +75,7 @@ pub(crate) fn open_with(
 /// Polls a driver that does not end now.
 pub(crate) fn poll_once(driver: &mut Driver, task: &Arc<Task>) {
     let waker = Waker::from(Arc::clone(task));
-    let polled = driver.poll(&mut Context::from_waker(&waker), |_| Ok(()));
+    let polled = driver.poll(&mut Context::from_waker(&waker), |_, _| Ok(()));
     assert!(polled.is_pending());
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn drive_with(
 pub(crate) fn drive_here(mut driver: Driver, task: &Arc<Task>, endpoint: impl Future<Output = ()>) {
     let mut endpoint = pin!(Some(endpoint));
     task.poll_on(|cx| {
-        driver.poll(cx, |cx| {
+        driver.poll(cx, |cx, _| {
             let running = endpoint.as_mut().as_pin_mut();
             if running.is_some_and(|endpoint| endpoint.poll(cx).is_ready()) {
                 endpoint.set(None);

@@ -178,7 +178,7 @@ fn as_is_another_future_of_the_task() {
             ..
         } = open();
         let driving = spawn(async move {
-            let driving = std::future::poll_fn(|cx| driver.poll(cx, |_| Ok(())));
+            let driving = std::future::poll_fn(|cx| driver.poll(cx, |_, _| Ok(())));
             let receiving = async {
                 assert!(socket.recv().await.is_some());
                 socket.abort();

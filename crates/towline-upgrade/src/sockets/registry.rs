@@ -21,7 +21,7 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct State {
     links: Slab<Link>,
-    /// How many of the links are not [`Link::Offered`].
+    /// How many of the links are sockets that have not been released: neither [`Link::Offered`] nor [`Link::Released`].
     sockets: usize,
     draining: bool,
     /// The time of a drain is up.
@@ -34,6 +34,8 @@ struct State {
 enum Link {
     Offered(WeakRemote),
     Socket(WeakRemote),
+    /// The socket has closed and the endpoint has returned. The transport is still there.
+    Released(WeakRemote),
     /// The socket has ended, and the endpoint goes on in this task.
     Unwinding(Waker),
     /// The end of a drain dropped it.
@@ -120,7 +122,9 @@ impl Registry {
     /// Upgraded under the lock: an offer lives until its link is that of the socket, so one of both is found.
     fn remote(&self, key: usize) -> Option<Remote> {
         match self.state.lock().links.get(key)? {
-            Link::Offered(remote) | Link::Socket(remote) => remote.upgrade(),
+            Link::Offered(remote) | Link::Socket(remote) | Link::Released(remote) => {
+                remote.upgrade()
+            }
             Link::Unwinding(_) | Link::Cut => None,
         }
     }
@@ -165,6 +169,16 @@ impl Member {
         drop(offered);
     }
 
+    /// The socket has closed and the endpoint has returned: it is not active any more.
+    pub(crate) fn release(&self) {
+        let mut state = self.registry.state.lock();
+        let link = &mut state.links[self.key];
+        if let Link::Socket(remote) = link {
+            *link = Link::Released(remote.clone());
+            state.sockets -= 1;
+        }
+    }
+
     /// The socket has ended, and the endpoint has not; whether it is to be dropped. If not, `task` is woken when it is.
     pub(crate) fn is_expired(&self, task: &Waker) -> bool {
         let mut state = self.registry.state.lock();
@@ -183,7 +197,7 @@ impl Member {
     /// The end of a drain has dropped it.
     pub(crate) fn cut(&self) {
         let mut state = self.registry.state.lock();
-        if let Link::Offered(_) = state.links[self.key] {
+        if let Link::Offered(_) | Link::Released(_) = state.links[self.key] {
             state.sockets += 1;
         }
         let previous = mem::replace(&mut state.links[self.key], Link::Cut);
@@ -198,10 +212,10 @@ impl Drop for Member {
         let link = state.links.remove(self.key);
         match link {
             Link::Offered(_) => {}
-            Link::Socket(_) | Link::Unwinding(_) => state.ended.closed += 1,
+            Link::Socket(_) | Link::Released(_) | Link::Unwinding(_) => state.ended.closed += 1,
             Link::Cut => state.ended.aborted += 1,
         }
-        if !matches!(link, Link::Offered(_)) {
+        if !matches!(link, Link::Offered(_) | Link::Released(_)) {
             state.sockets -= 1;
         }
         let empty = state.draining && state.links.is_empty();

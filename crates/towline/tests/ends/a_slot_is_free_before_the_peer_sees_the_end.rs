@@ -66,7 +66,6 @@ fn logging(log: &Log, sockets: &Sockets, lasts: Duration) -> App {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "faults item 19: the end of our output is written before the endpoint and its layers hear of the socket's end"]
 async fn the_order_is_endpoint_layers_permit_fin_linger() {
     let log = Log::default();
     let sockets = Sockets::new();
@@ -94,7 +93,6 @@ async fn the_order_is_endpoint_layers_permit_fin_linger() {
 
 /// The client looks as soon as it sees FIN or END_STREAM.
 #[tokio::test(start_paused = true)]
-#[ignore = "faults item 19: a socket counts as active, and holds its permit, until its transport is dropped"]
 async fn at_the_end_of_our_output_nothing_is_held_but_the_transport() {
     for http in BOTH {
         let log = Log::default();
@@ -118,7 +116,6 @@ async fn at_the_end_of_our_output_nothing_is_held_but_the_transport() {
 
 /// The registry goes on counting it, so that a drain waits for the transport.
 #[tokio::test(start_paused = true)]
-#[ignore = "faults item 19: a socket counts as active until its transport is dropped"]
 async fn a_drain_waits_for_a_transport_whose_socket_is_not_active_any_more() {
     for http in BOTH {
         let sockets = Sockets::new();
@@ -160,7 +157,6 @@ async fn an_endpoint_that_still_runs_keeps_its_slot_and_holds_nothing_up() {
 
 /// By a violation and by an endpoint's close as well.
 #[tokio::test(start_paused = true)]
-#[ignore = "faults item 19: a socket counts as active, and holds its permit, until its transport is dropped"]
 async fn whatever_ends_the_socket() {
     for http in BOTH {
         let sockets = Sockets::new();
@@ -176,7 +172,6 @@ async fn whatever_ends_the_socket() {
 /// Over HTTP/2 a peer without window keeps END_STREAM from going out. The socket has ended all the same; its transport is
 /// dropped 10 s later.
 #[tokio::test(start_paused = true)]
-#[ignore = "faults item 19: `Closed` is recorded, and the slot released, only when END_STREAM is out"]
 async fn a_peer_that_takes_no_end_holds_only_the_transport_and_for_10_s() {
     const WINDOW: usize = 16 * KIB;
     const HEADER: usize = 4;

@@ -90,7 +90,6 @@ async fn assert_none_refused_over_http2(first: First, ends: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "faults item 19: over HTTP/2 the slot of a socket is given back after its stream has ended, so the next CONNECT gets 503"]
 async fn the_next_connect_on_the_connection_is_accepted() {
     for first in [First::Client, First::Server] {
         assert_none_refused_over_http2(first, true).await;
@@ -98,7 +97,6 @@ async fn the_next_connect_on_the_connection_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "faults item 19: over HTTP/2 the slot of a socket is held until the client ends its stream, for up to 1 s"]
 async fn the_next_connect_is_accepted_before_the_client_ends_its_stream() {
     for first in [First::Client, First::Server] {
         assert_none_refused_over_http2(first, false).await;
@@ -149,7 +147,6 @@ async fn handshake(address: SocketAddr) -> (Wire, u16) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "faults item 19: over HTTP/1.1 the slot of a socket is held until the client's FIN, for up to 1 s"]
 async fn the_next_handshake_is_accepted_before_the_clients_fin() {
     for first in [First::Client, First::Server] {
         assert_none_refused_over_http1(first).await;

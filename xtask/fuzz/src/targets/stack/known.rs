@@ -14,8 +14,6 @@ pub(crate) enum Fault {
     LostBehindOurClose,
     /// A pause lets messages through that are already read.
     PauseLeaks,
-    /// The slot is given back after the peer has seen the end.
-    SlotKept,
     /// The pings of a policy pile up while the peer takes nothing, without a bound but the policy's own.
     PingsPileUp,
 }
@@ -26,7 +24,6 @@ const FAULTS: &[(&str, Fault)] = &[
     ("6a", Fault::LostAtTheEnd),
     ("6b", Fault::LostBehindOurClose),
     ("17", Fault::PauseLeaks),
-    ("19", Fault::SlotKept),
     ("pings", Fault::PingsPileUp),
 ];
 
@@ -89,7 +86,6 @@ impl Fault {
             Self::LostAtTheEnd => "known fault: lost at the end",
             Self::LostBehindOurClose => "known fault: lost behind our Close",
             Self::PauseLeaks => "known fault: pause leaks",
-            Self::SlotKept => "known fault: slot kept",
             Self::PingsPileUp => "known fault: pings pile up",
         }
     }

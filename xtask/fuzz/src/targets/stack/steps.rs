@@ -53,7 +53,7 @@ impl State {
     pub(crate) fn check_slot(&mut self) {
         if self.endpoint_done && self.permits > self.permit_dropped.len() {
             let text = "the permit is held behind the FIN, and by nothing but the pipeline";
-            self.find(Some(Fault::SlotKept), text);
+            self.find(None, text);
         }
     }
 
