@@ -8,8 +8,8 @@ use towline_core::{WebSocket, WebSocketUpgrade};
 use towline_upgrade::UpgradeLayer;
 
 use crate::support::{
-    AnyPipeline, CONTINUATION, HandOver, PING, PONG, Peer, TEXT, frame, once, poll_once, respond,
-    serve, settle,
+    AnyPipeline, CONTINUATION, HandOver, PING, PONG, Peer, TEXT, frame, handshake_with, once,
+    poll_once, respond, serve, settle,
 };
 
 /// The most frames that one poll of a pipeline may take.
@@ -21,13 +21,24 @@ async fn receive(mut socket: WebSocket) {
 
 /// An open socket whose pipeline is polled by the test.
 async fn open() -> (Peer, AnyPipeline) {
+    open_under(UpgradeLayer::new(), receive).await
+}
+
+/// Opens a socket, with compression where `layer` has it.
+async fn open_under<F, Fut>(layer: UpgradeLayer, endpoint: F) -> (Peer, AnyPipeline)
+where
+    F: FnOnce(WebSocket) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
     let (hand_over, mut pipelines) = HandOver::new();
     let (service, _ended) = once(async |request| {
         let upgrade = WebSocketUpgrade::of(&request).expect("an offer");
-        Ok(respond(upgrade.serve(receive).await))
+        Ok(respond(upgrade.serve(endpoint).await))
     });
-    let layer = UpgradeLayer::new().executor(hand_over);
-    let peer = serve(layer.layer(service)).open().await;
+    let client = serve(layer.executor(hand_over).layer(service));
+    let handshake = handshake_with("sec-websocket-extensions: permessage-deflate");
+    let (reply, peer) = client.request(handshake).await;
+    assert_eq!(reply.status, 101, "{reply:?}");
     let pipeline = pipelines.recv().await.expect("a pipeline");
     (peer, pipeline)
 }
@@ -87,5 +98,69 @@ async fn however_many_fragments_have_come() {
         answered += now;
         polls += 1;
         assert!(polls < 20, "{answered} of {STEPS} steps are answered");
+    }
+}
+
+#[cfg(feature = "deflate")]
+mod compressed {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use towline_core::Compression;
+
+    use super::*;
+    use crate::support::BINARY;
+
+    /// A compressed message with this data.
+    fn message(data: &[u8]) -> Vec<u8> {
+        let mut message = frame(BINARY, data);
+        message[0] |= 0x40;
+        message
+    }
+
+    /// The data of a message of about `len` zeros, less than a hundredth of that: a literal, matches of 258 bytes, the end of
+    /// the block, and the first octet of an empty block.
+    fn zeros(len: usize) -> Vec<u8> {
+        let matches = "1100010100000".repeat(len / 258);
+        let bits = ["010", "00110000", &matches, "0000000", "000"].concat();
+        let byte = |bits: &[u8]| {
+            bits.iter()
+                .rev()
+                .fold(0, |byte, bit| byte << 1 | (bit - b'0'))
+        };
+        bits.as_bytes().chunks(8).map(byte).collect()
+    }
+
+    /// A socket whose endpoint adds the length of each message to the number.
+    async fn open_counting() -> (Peer, AnyPipeline, Arc<AtomicUsize>) {
+        let received = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&received);
+        let count = async move |mut socket: WebSocket| {
+            while let Some(message) = socket.recv().await {
+                counted.fetch_add(message.len(), Ordering::Relaxed);
+            }
+        };
+        let layer = UpgradeLayer::new().compression(Compression::new());
+        let (peer, pipeline) = open_under(layer, count).await;
+        (peer, pipeline, received)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_much_messages_inflate_to() {
+        const MESSAGES: usize = 8;
+        const LEN: usize = 1_000_000;
+
+        let (mut peer, mut pipeline, received) = open_counting().await;
+        peer.write(message(&zeros(LEN)).repeat(MESSAGES)).await;
+        let mut polls = 0;
+        while received.load(Ordering::Relaxed) < MESSAGES * (LEN - 258) {
+            settle().await;
+            let before = received.load(Ordering::Relaxed);
+            assert!(poll_once(&mut pipeline).await.is_pending());
+            let now = received.load(Ordering::Relaxed) - before;
+            assert!(now <= LEN, "{now} bytes in a poll");
+            polls += 1;
+            assert!(polls < 50, "{now} bytes in the last poll");
+        }
     }
 }
