@@ -78,7 +78,8 @@ pub struct Decoded {
     pub consumed: usize,
     /// The first event that these bytes completed.
     pub event: Option<Event>,
-    /// The number of frames that began in them: the work of many small frames is not told by their bytes.
+    /// The number of frames that began in these bytes, plus the number of final deflate blocks that ended in them. Small
+    /// ones take more work than their length tells.
     pub frames: usize,
 }
 
@@ -272,6 +273,7 @@ impl Decoder {
                     let frame = *frame;
                     let (taken, event) = self.take_payload(frame, rest)?;
                     consumed += taken;
+                    frames += self.take_final_blocks();
                     if event.is_some() || consumed == input.len() {
                         return Ok(Decoded {
                             consumed,
@@ -327,6 +329,18 @@ impl Decoder {
         }
         self.state = State::NEXT_FRAME;
         Ok((taken, self.finish(&frame)?))
+    }
+
+    #[cfg(feature = "deflate")]
+    fn take_final_blocks(&mut self) -> usize {
+        let inflater = self.inflater.as_deref_mut();
+        inflater.map_or(0, Inflater::take_final_blocks)
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    #[allow(clippy::unused_self, reason = "as with compression")]
+    fn take_final_blocks(&mut self) -> usize {
+        0
     }
 
     /// What a frame completed whose payload is there.

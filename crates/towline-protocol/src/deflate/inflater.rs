@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::mem;
 
 use zlib_rs::{Inflate, InflateFlush, Status};
 
@@ -22,6 +23,8 @@ pub(crate) struct Inflater {
     inflate: Option<Box<Inflate>>,
     /// No block has begun: at the start of a message, and right after a final block.
     at_start: bool,
+    /// The final blocks since [`take_final_blocks`](Self::take_final_blocks) was called.
+    final_blocks: usize,
 }
 
 impl Inflater {
@@ -42,7 +45,13 @@ impl Inflater {
             window_bits: window_bits.unwrap_or(MAX_WINDOW_BITS),
             inflate: None,
             at_start: true,
+            final_blocks: 0,
         }
+    }
+
+    /// Returns the number of final blocks since the last call. One may be two bytes long, and takes as much work as a frame.
+    pub(crate) fn take_final_blocks(&mut self) -> usize {
+        mem::take(&mut self.final_blocks)
     }
 
     /// Appends what `input`, a part of a message, inflates to.
@@ -59,6 +68,7 @@ impl Inflater {
             window_bits,
             inflate,
             at_start,
+            final_blocks,
         } = self;
         if input.is_empty() {
             return Ok(());
@@ -86,6 +96,7 @@ impl Inflater {
                     // window, as in Chromium, WebKit and libsoup: every block belongs to the message, and anything else is
                     // corrupt. ws drops what follows the first final block of a message, and with it a part of the message.
                     inflate.reset(false);
+                    *final_blocks += 1;
                     if input.is_empty() {
                         *at_start = true;
                         return Ok(());

@@ -163,4 +163,27 @@ mod compressed {
             assert!(polls < 50, "{now} bytes in the last poll");
         }
     }
+    /// A compressor that is finished and reset makes a stream of three bytes from one. A message may have many.
+    #[tokio::test(start_paused = true)]
+    async fn however_many_deflate_streams_have_come() {
+        const STREAMS: usize = 100;
+        const MESSAGES: usize = 150;
+        /// A final block of the letter "a".
+        const STREAM: &[u8] = b"\x4b\x04\x00";
+
+        let (mut peer, mut pipeline, received) = open_counting().await;
+        let messages = message(&STREAM.repeat(STREAMS)).repeat(MESSAGES);
+        peer.write(messages).await;
+        let mut polls = 0;
+        while received.load(Ordering::Relaxed) < MESSAGES * STREAMS {
+            settle().await;
+            let before = received.load(Ordering::Relaxed);
+            assert!(poll_once(&mut pipeline).await.is_pending());
+            let now = received.load(Ordering::Relaxed) - before;
+            // The last message may exceed the bound.
+            assert!(now < MOST + STREAMS, "{now} streams in a poll");
+            polls += 1;
+            assert!(polls < 50, "{now} streams in the last poll");
+        }
+    }
 }
