@@ -76,10 +76,18 @@ fn forwarded<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     })
 }
 
-/// The first element of a list; none of those here has a comma in it.
+/// The first element of a list over all of its lines; none of those here has a comma in it.
+///
+/// RFC 9110, 5.6.1.2: "A recipient MUST parse and ignore a reasonable number of empty list elements". So a list without any
+/// other element is as good as absent.
 fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let line = headers.get(name)?.to_str().ok()?;
-    line.split(',').next().map(str::trim)
+    for line in headers.get_all(name) {
+        let mut elements = line.to_str().ok()?.split(',').map(str::trim);
+        if let Some(element) = elements.find(|element| !element.is_empty()) {
+            return Some(element);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -140,6 +148,13 @@ mod tests {
             (&[("forwarded", "host=a.com, host=b.com")], "a.com", None),
             (&[("forwarded", "host=a.com"), ("forwarded", "host=b.com")], "a.com", None),
             (&[("forwarded", "for=\"[::1]:80\"")], "inner", None),
+            (&[("forwarded", " ,\t, host=a.com;proto=https, host=b.com")], "a.com", Some("https")),
+            (&[("forwarded", ""), ("forwarded", ","), ("forwarded", "host=a.com")], "a.com", None),
+            (&[("forwarded", ", for=10.0.0.1, host=b.com")], "inner", None),
+            (&[("x-forwarded-host", ",a.com"), ("x-forwarded-proto", ", ,wss,http")], "a.com", Some("wss")),
+            (&[("x-forwarded-host", " "), ("x-forwarded-host", "a.com,")], "a.com", None),
+            (&[("forwarded", ","), ("x-forwarded-host", "a.com")], "a.com", None),
+            (&[("x-forwarded-host", ""), ("x-forwarded-proto", ",")], "inner", None),
             (&[("x-forwarded-host", "a.com"), ("x-forwarded-proto", "https")], "a.com", Some("https")),
             (&[("x-forwarded-host", "a.com, b.com"), ("x-forwarded-proto", "https,http")], "a.com", Some("https")),
             (&[("x-forwarded-proto", "wss")], "inner", Some("wss")),
@@ -159,7 +174,7 @@ mod tests {
             let target = Target::of(&parts, false).unwrap();
             assert_eq!((target.host, target.scheme), ("inner", None), "{headers:?}");
         }
-        for host in ["", "a.com/", "\"a.com", "user@a.com"] {
+        for host in ["a.com/", ",a.com/, b.com", "\"a.com", "user@a.com"] {
             let headers = [("host", "inner"), ("x-forwarded-host", host)];
             assert_eq!(Target::of(&parts("/", &headers), true), None, "{host:?}");
         }

@@ -424,6 +424,8 @@ fn forwarded() -> Vec<Row> {
         row("trusted, not sent", trusting(), from("https://example.com"), Passes),
         row("trusted, not the host", trusting(), from("https://example.com").and("x-forwarded-host", "a.com"), Refused(NotAllowed)),
         row("trusted, the first of two", trusting(), page().and("x-forwarded-host", "app.example.com, inner"), Passes),
+        row("trusted, an empty element", trusting(), page().and("x-forwarded-host", ", app.example.com"), Passes),
+        row("trusted, nothing but empty elements", trusting(), page().and("x-forwarded-host", ","), Refused(NotAllowed)),
         row("trusted, the second of two", trusting(), page().and("x-forwarded-host", "outer, app.example.com"), Refused(NotAllowed)),
         row("trusted, malformed", trusting(), page().and("x-forwarded-host", "app.example.com/"), Refused(NotAllowed)),
         row("trusted, pinned", trusting().and_then(|layer| layer.hosts(["app.example.com"])), page().and("x-forwarded-host", "app.example.com"), Passes),
