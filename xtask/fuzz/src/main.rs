@@ -5,7 +5,7 @@
 //! ordinary test run tries the whole corpus again.
 //!
 //! - `targets.rs`, `targets/`: what is checked; the inputs of `targets/handshake.rs` are heads of requests,
-//! - `targets/stack.rs`: a whole socket, with its peer, its endpoint and its server; an input is what all of them do,
+//! - `targets/stack.rs`: a whole socket, with its peer, its endpoint and its server; an input has the steps of all of them,
 //! - `stream.rs`, `generate.rs`, `frame.rs`: of the others they are bytes of a connection; good ones, and what spoils them,
 //! - `drive.rs`, `peer.rs`: a stream through our decoder and through tungstenite,
 //! - `run.rs`, `choices.rs`, `minimise.rs`, `corpus.rs`: the loop.
@@ -72,7 +72,7 @@ struct Options {
     #[arg(long)]
     all_checks: bool,
 
-    /// Tells how many runs of `stack` came to what
+    /// Prints how many runs of `stack` reached each result
     #[arg(long)]
     stats: bool,
 }
@@ -114,7 +114,7 @@ fn main() -> ExitCode {
     code
 }
 
-/// Runs a target, or only an input; else what is wrong, and whether to look for more.
+/// Runs a target, or only one input. The error has the finding, and whether to look for more.
 fn try_target(
     target: &Target,
     options: &Options,

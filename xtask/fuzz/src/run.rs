@@ -26,7 +26,7 @@ pub(crate) struct Failure {
     iteration: u64,
     message: String,
     path: PathBuf,
-    /// It is a known fault, whose check is switched off from here on.
+    /// It is a known fault. Its check is switched off from here on.
     pub(crate) is_known: bool,
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn silence_panics() {
     }));
 }
 
-/// What the last panic of this thread said.
+/// The message of the last panic of this thread.
 pub(crate) fn last_panic() -> String {
     PANIC.take()
 }

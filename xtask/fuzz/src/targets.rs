@@ -16,7 +16,7 @@ pub(crate) struct Target {
     pub(crate) name: &'static str,
     /// Makes an input of random choices.
     pub(crate) generate: fn(&mut Choices<'_>) -> Vec<u8>,
-    /// How many times as long as the others an input of it takes: of a number of inputs it tries that part.
+    /// The time that an input takes, as a multiple of the other targets' time. A number of inputs is divided by it.
     pub(crate) slower: u64,
     /// Panics when something is wrong. Takes any bytes, and passes those that are no input of this target.
     pub(crate) check: fn(&[u8]),

@@ -6,9 +6,9 @@
 //!
 //! - `stack/run.rs`, `tasks.rs`: the server and its tasks; polls are counted, to find a task that spins,
 //! - `stack/wire.rs`, `peer.rs`, `endpoint.rs`, `policy.rs`, `message.rs`: what the plan drives,
-//! - `stack/world.rs`, `state.rs`, `reference.rs`: what happened, and what has to come of the bytes,
-//! - `stack/steps.rs`, `audit.rs`, `verdict.rs`: what has to hold with each step, whenever the clock moves, and at the end,
-//! - `stack/known.rs`: the checks that are switched off, `stack/reached.rs`: what the runs have come to.
+//! - `stack/world.rs`, `state.rs`, `reference.rs`: the events of a run, and the expected result of its bytes,
+//! - `stack/steps.rs`, `audit.rs`, `verdict.rs`: the checks at each step, each time the clock moves, and at the end,
+//! - `stack/known.rs`: the checks that are switched off, `stack/reached.rs`: statistics of the runs.
 
 mod audit;
 mod endpoint;
@@ -35,7 +35,7 @@ pub(crate) fn generate(choices: &mut Choices<'_>) -> Vec<u8> {
     generate::plan(choices).to_input()
 }
 
-/// Runs the plan, and panics with what is wrong.
+/// Runs the plan, and panics with its finding.
 pub(crate) fn check(input: &[u8]) {
     let Some(plan) = Plan::parse(input) else {
         return;

@@ -1,4 +1,4 @@
-//! What has to hold whenever the clock moves: nobody sleeps over what has happened, and nothing is late.
+//! Checks each time the clock moves: every task that has something to do was woken, and nothing is late.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const END_IN_ALL: Duration = Duration::from_secs(60 + 60 + 10 + 10);
 /// The peer's Close or violation is answered when nothing was taken or sent for so long.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// How long the endpoint may go on behind the end of its connection.
+/// How long the endpoint may go on after the end of its connection.
 const ENDPOINT_GRACE: Duration = Duration::from_secs(30);
 
 /// From the record of the end until the connection is dropped.
@@ -135,7 +135,7 @@ impl State {
             .min()
     }
 
-    /// What needs no peer has been done.
+    /// Checks that everything is done that does not depend on the peer.
     fn audit_at_once(&mut self, now: Instant) {
         let cuts = |cause| {
             matches!(
@@ -154,7 +154,7 @@ impl State {
             return;
         };
         if self.waits_for(Waits::Ping) && read < now && (self.received_end || self.discards) {
-            self.asleep("a ping waits behind the peer's Close");
+            self.asleep("a ping waits after the peer's Close");
         }
         let seen = self.received_end || self.discards;
         let open = self.wire.always_open && self.settings.flush == 0;
@@ -176,7 +176,7 @@ impl State {
             }
             if self.wire.dropped.is_none() && now > ended + LINGER + SLACK {
                 self.asleep(format!(
-                    "the connection is held for {:?} behind the end",
+                    "the connection is held for {:?} after the end",
                     now - ended
                 ));
             }

@@ -28,7 +28,7 @@ impl fmt::Display for Planned {
     }
 }
 
-/// What `WebSocketUpgrade::serve` runs.
+/// The endpoint that `WebSocketUpgrade::serve` runs.
 pub(crate) async fn endpoint(
     world: World,
     plan: Plan,
@@ -52,7 +52,7 @@ pub(crate) async fn endpoint(
     Ok(())
 }
 
-/// Runs the owner elsewhere. An error tells nobody there.
+/// Runs the owner in a task of its own, where an error has no effect.
 pub(crate) fn start(world: &World, plan: Plan, tasks: &Tasks, socket: WebSocket) {
     let owner = open(world, &plan, tasks, socket);
     tasks.spawn("the owner", async move {
@@ -137,7 +137,7 @@ impl Owner {
         drop(handle);
     }
 
-    /// Goes on in another task, where an error tells nobody.
+    /// Goes on in another task, where an error has no effect.
     fn move_on(self, steps: Vec<Step<OwnerVerb>>) {
         self.world.lock().reached("owner that moves");
         let tasks = self.tasks.clone();

@@ -1,4 +1,4 @@
-//! Plans out of choices.
+//! Generates plans from random choices.
 
 use super::peer::VIOLATIONS;
 use super::plan::{DrainVerb, HelperVerb, OwnerVerb, PeerVerb, Plan, Settings, Step};
@@ -44,7 +44,7 @@ pub(crate) fn plan(choices: &mut Choices<'_>) -> Plan {
     plan
 }
 
-/// The beginning of a run that chance alone seldom comes to.
+/// The beginning of a run that random steps seldom reach.
 fn theme(choices: &mut Choices<'_>, plan: &mut Plan) {
     let peer = |verb, a, b, c| Step { verb, a, b, c };
     let owner = |verb, a, b, c| Step { verb, a, b, c };
@@ -62,7 +62,7 @@ fn theme(choices: &mut Choices<'_>, plan: &mut Plan) {
                 plan.owner.push(owner(OwnerVerb::Close, 1000, 1, 0));
             }
         }
-        // The peer goes on behind our Close.
+        // The peer goes on sending after our Close.
         2 => {
             plan.settings.silent |= 2;
             plan.peer.push(peer(PeerVerb::Wait, 50, 0, 0));
@@ -73,7 +73,7 @@ fn theme(choices: &mut Choices<'_>, plan: &mut Plan) {
                 .push(owner(OwnerVerb::Close, choices.pick(CODES), 1, 0));
             plan.owner.push(owner(OwnerVerb::RecvWithin, 3000, 0, 0));
         }
-        // Control frames and a Close queue up behind what the peer does not take.
+        // Control frames and a Close queue up while the peer takes nothing.
         3 => {
             plan.settings.compress = plan.settings.compress.max(1);
             plan.peer.push(peer(PeerVerb::Stall, 0, 0, 0));
@@ -91,7 +91,7 @@ fn theme(choices: &mut Choices<'_>, plan: &mut Plan) {
                 plan.owner.push(owner(OwnerVerb::Close, 1000, 1, 0));
             }
         }
-        // A slow endpoint behind a fast peer.
+        // A slow endpoint and a fast peer.
         4 => {
             let (count, size) = (
                 choices.pick(&[200, 70, 3000]),
@@ -152,7 +152,7 @@ fn sizes(choices: &mut Choices<'_>) -> Vec<usize> {
     while sizes.len() < 4 && choices.more() {
         sizes.push(choices.pick(&[20_000, 1000, 100, 7, 3, 1, 70_000]));
     }
-    // Byte by byte alone a large message takes too long.
+    // A large message would take too long byte by byte.
     if !sizes.is_empty() && sizes.iter().all(|size| *size < 100) {
         sizes.push(5000);
     }
@@ -271,7 +271,7 @@ fn owner(choices: &mut Choices<'_>) -> Step<OwnerVerb> {
     }
 }
 
-/// What an endpoint ends with.
+/// The last steps of an endpoint.
 fn last(choices: &mut Choices<'_>) -> Step<OwnerVerb> {
     use OwnerVerb as Verb;
 

@@ -11,7 +11,7 @@ pub(crate) enum Fault {
     /// After a failed write, or the end of the input, something is lost.
     LostAtTheEnd,
     /// What came before the peer saw our Close is lost.
-    LostBehindOurClose,
+    LostAfterOurClose,
     /// A pause lets messages through that are already read.
     PauseLeaks,
     /// The pings of a policy pile up while the peer takes nothing, without a bound but the policy's own.
@@ -22,7 +22,7 @@ pub(crate) enum Fault {
 const FAULTS: &[(&str, Fault)] = &[
     ("3", Fault::EndUnbounded),
     ("6a", Fault::LostAtTheEnd),
-    ("6b", Fault::LostBehindOurClose),
+    ("6b", Fault::LostAfterOurClose),
     ("17", Fault::PauseLeaks),
     ("pings", Fault::PingsPileUp),
 ];
@@ -30,7 +30,7 @@ const FAULTS: &[(&str, Fault)] = &[
 thread_local! {
     /// A run stays in its thread, and tests may switch on a check each.
     static CHECKED: RefCell<Vec<Fault>> = const { RefCell::new(Vec::new()) };
-    /// What the last run came to first, if that was a known fault.
+    /// The first finding of the last run, if that was a known fault.
     static FOUND: Cell<Option<Fault>> = const { Cell::new(None) };
 }
 
@@ -60,18 +60,18 @@ pub(crate) fn set_found(fault: Option<Fault>) {
     FOUND.set(fault);
 }
 
-/// What the last run came to, if that was a known fault.
+/// The finding of the last run, if that was a known fault.
 pub(crate) fn found() -> Option<Fault> {
     FOUND.get()
 }
 
-/// Only makes the check that the last run has failed: what is minimised stays what it is.
+/// Makes only the check that the last run has failed, so that minimising does not turn the finding into another one.
 pub(crate) fn narrow() -> Vec<Fault> {
     let found = FOUND.get().into_iter().collect();
     CHECKED.replace(found)
 }
 
-/// Makes these checks again, but for the one that was [narrowed](narrow) to; whether there was one.
+/// Makes these checks again, except for the one that was [narrowed](narrow) to. Returns `true` if there was one.
 pub(crate) fn widen(checked: Vec<Fault>) -> bool {
     let done = CHECKED.replace(checked);
     CHECKED.with_borrow_mut(|checked| checked.retain(|fault| !done.contains(fault)));
@@ -79,18 +79,18 @@ pub(crate) fn widen(checked: Vec<Fault>) -> bool {
 }
 
 impl Fault {
-    /// What a run has come to that broke a check which is switched off.
+    /// The name under which runs that break this check are counted while it is switched off.
     pub(crate) const fn reached(self) -> &'static str {
         match self {
             Self::EndUnbounded => "known fault: end not bounded",
             Self::LostAtTheEnd => "known fault: lost at the end",
-            Self::LostBehindOurClose => "known fault: lost behind our Close",
+            Self::LostAfterOurClose => "known fault: lost after our Close",
             Self::PauseLeaks => "known fault: pause leaks",
             Self::PingsPileUp => "known fault: pings pile up",
         }
     }
 
-    /// Whether its check is switched off.
+    /// Returns `true` if its check is switched off.
     pub(crate) fn is_off(self) -> bool {
         let off = FAULTS.iter().any(|(_, fault)| *fault == self);
         off && !CHECKED.with_borrow(|checked| checked.contains(&self))

@@ -1,4 +1,4 @@
-//! Messages that are like no other of the run.
+//! Messages, each of which is unique in its run.
 
 use towline_core::{Message, SendOptions};
 
@@ -23,7 +23,7 @@ pub(crate) fn message(world: &World, size: u32, kind: u32) -> (Message, SendOpti
     (message, SendOptions::new().compress(kind % 4 != 2))
 }
 
-/// What a payload is made of behind its number.
+/// The content of a payload after its number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Filler {
     Text,

@@ -13,10 +13,10 @@ use super::wire::ReadEnd;
 use super::world::World;
 use crate::frame::{BINARY, CLOSE, CONTINUATION, Frame, Length, PING, PONG, TEXT};
 
-/// How many violations there are: 0 to one less.
+/// The number of violations, which are numbered from 0.
 pub(crate) const VIOLATIONS: u32 = 13;
 
-/// What the peer has sent, and compresses with.
+/// The bytes that the peer has sent, and its compressor.
 pub(crate) struct Peer {
     world: World,
     deflater: Option<Deflater>,
@@ -225,7 +225,7 @@ fn violation(number: u32) -> Vec<u8> {
         }
         10 => bad.payload = b"ab\xffcd".to_vec(),
         11 => bad.length = Length::Claim(1 << 40),
-        // A message above the limit, which is all sent.
+        // A message above the limit. All of it is sent.
         _ => bad.payload = vec![b'x'; 1_200_000],
     }
     let mut wire = Vec::new();
@@ -233,7 +233,7 @@ fn violation(number: u32) -> Vec<u8> {
     wire
 }
 
-/// Answers what the server writes, as a client does that is still there.
+/// Answers pings and Closes of the server, as a live client does.
 pub(crate) async fn reflex(world: World) {
     let (silent, delay) = {
         let settings = &world.lock().settings;
@@ -273,7 +273,7 @@ pub(crate) async fn reflex(world: World) {
             world.lock().answers_due -= answers;
             continue;
         }
-        // Those that come meanwhile wait as long again, behind these.
+        // Later ones wait as long again, after these.
         if delay > Duration::ZERO {
             sleep(delay).await;
         }

@@ -27,7 +27,7 @@ pub(crate) struct Plan {
     pub(crate) drain: Vec<Step<DrainVerb>>,
 }
 
-/// One step of an actor. What the numbers mean is up to the verb; those that are not written are 0.
+/// One step of an actor. The meaning of the numbers depends on the verb. A number that is not written is 0.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step<V> {
     pub(crate) verb: V,
@@ -78,12 +78,12 @@ settings! {
     compress = "compress",
     /// The largest message; 0 is the default.
     limit = "limit",
-    /// Where the owner runs: 0 in the pipeline, 1 in a task of its own, 2 and 3 outside of the pipeline in one task with it,
-    /// polled behind it or before.
+    /// The place of the owner: 0 in the pipeline, 1 in a task of its own, 2 and 3 outside of it in one task with it,
+    /// polled after it or before.
     place = "place",
     /// The endpoint accepts, gives the socket to a task and returns: the layers unwind, and the socket lives on.
     alone = "alone",
-    /// Every so many reads are pending at first.
+    /// One in this many reads is pending at first.
     pending = "pending",
     /// How long a flush takes, in milliseconds.
     flush = "flush",
@@ -96,9 +96,9 @@ settings! {
     delay = "delay",
     /// The first frames come with the request.
     early = "early",
-    /// What a policy of one's own does; see `policy.rs`.
+    /// The action of the run's own policy; see `policy.rs`.
     policy = "policy",
-    /// At which of its events.
+    /// The event at which the policy acts.
     policy_at = "policy-at",
     /// A policy that watches messages.
     watch = "watch",
@@ -106,7 +106,7 @@ settings! {
     keepalive = "keepalive",
     /// How the run is brought to its end, if it does not end by itself.
     finale = "finale",
-    /// Every so many polls of a task come a turn later.
+    /// One in this many polls of a task comes a turn later.
     lazy = "lazy",
 }
 
@@ -117,7 +117,7 @@ fn sizes(value: &str) -> Option<Vec<usize>> {
     sizes.collect()
 }
 
-/// Longer runs find no more, and minimising them takes long.
+/// Longer runs find no more faults, and minimising them takes long.
 const MOST_STEPS: usize = 64;
 
 impl Plan {
@@ -180,7 +180,7 @@ impl<V> Step<V> {
     }
 }
 
-/// A time out of an input: bounded, so that a run ends.
+/// A time from an input, bounded so that a run ends.
 pub(crate) fn millis(millis: u32) -> Duration {
     Duration::from_millis(millis.min(60_000).into())
 }

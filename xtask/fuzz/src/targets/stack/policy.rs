@@ -41,7 +41,7 @@ pub(crate) fn factory(world: &World, settings: &Settings) -> PolicyFactory {
     })
 }
 
-/// Without pings, whose times are random. Those come from the policy above.
+/// Keep-alive without pings, because their times are random. Pings come from the policy above.
 pub(crate) fn keep_alive(kind: u32) -> PolicyFactory {
     let keep_alive = KeepAlive::new().interval(None);
     let keep_alive = match kind {
@@ -98,7 +98,7 @@ impl Policy {
 
     fn called(&self, what: &str) {
         if self.over {
-            let text = format!("a policy hears {what} behind CloseQueued");
+            let text = format!("a policy hears {what} after CloseQueued");
             self.world.lock().find(None, text);
         }
     }

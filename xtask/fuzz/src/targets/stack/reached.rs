@@ -1,4 +1,4 @@
-//! How many runs came to what: a fuzzer that never gets anywhere finds nothing either.
+//! Counts the runs by what they reached: a fuzzer that reaches little finds little.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -31,7 +31,7 @@ pub(crate) fn table() -> String {
 }
 
 impl State {
-    /// What a whole run has come to.
+    /// The results of a whole run.
     pub(super) fn note_reached(&mut self, closed: &Closed) {
         self.reached(match closed.by() {
             ClosedBy::Peer => "closed by the peer",

@@ -1,4 +1,4 @@
-//! What has to come of the bytes each way, made out by the protocol crate's decoders and a walk over the frames.
+//! The expected result of the bytes in each direction, from the protocol crate's decoders and a walk over the frames.
 
 use towline_protocol::deflate::PerMessageDeflate;
 use towline_protocol::{CloseCode, Decoded, Decoder, Event, Limits, Message, Role, Violation};
@@ -28,7 +28,7 @@ pub(crate) struct Received {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InputEnd {
     pub(crate) kind: EndKind,
-    /// It is nowhere before, and no later than this.
+    /// The earliest and the latest number of read bytes at which the server can have seen it.
     pub(crate) from: usize,
     pub(crate) to: usize,
 }
@@ -97,10 +97,10 @@ impl Input {
     }
 }
 
-/// All that the server has written behind its head.
+/// All bytes that the server has written after its response head.
 #[derive(Debug)]
 pub(crate) struct Output {
-    /// Of the head, until that is whole.
+    /// The bytes of the head, until it is whole.
     head: Vec<u8>,
     pub(crate) is_open: bool,
     pub(crate) len: usize,
@@ -112,8 +112,8 @@ pub(crate) struct Output {
     pub(crate) pongs: Vec<Vec<u8>>,
     pub(crate) closes: Vec<CloseCode>,
     has_close: bool,
-    /// The opcodes of whole frames behind the first Close.
-    behind_close: Vec<u8>,
+    /// The opcodes of whole frames after the first Close.
+    after_close: Vec<u8>,
     pub(crate) fragments: usize,
     pub(crate) compressed: usize,
     pub(crate) violation: Option<Violation>,
@@ -135,14 +135,14 @@ impl Output {
             pongs: Vec::new(),
             closes: Vec::new(),
             has_close: false,
-            behind_close: Vec::new(),
+            after_close: Vec::new(),
             fragments: 0,
             compressed: 0,
             violation: None,
         }
     }
 
-    /// Whether the last frame is whole.
+    /// Returns `true` if the last frame is whole.
     pub(crate) fn is_whole(&self) -> bool {
         self.walk.is_empty()
     }
@@ -189,7 +189,7 @@ impl Output {
         }
     }
 
-    /// Looks at the headers, also behind a Close, where the decoder looks at nothing.
+    /// Reads the headers, also those after a Close, which the decoder does not read.
     fn walk_frames(&mut self) {
         let mut at = 0;
         while let Some((opcode, len)) = self.walk.get(at..).and_then(whole_frame) {
@@ -197,7 +197,7 @@ impl Output {
             self.fragments += usize::from(first & 0x80 == 0);
             self.compressed += usize::from(first & 0x40 != 0);
             if self.has_close {
-                self.behind_close.push(opcode);
+                self.after_close.push(opcode);
             }
             self.has_close |= opcode == CLOSE;
             at += len;
@@ -207,7 +207,7 @@ impl Output {
 
     /// Whether a frame, or the first byte of one, stands behind the Close.
     pub(crate) fn follows_close(&self) -> bool {
-        !self.behind_close.is_empty() || (self.has_close && !self.walk.is_empty())
+        !self.after_close.is_empty() || (self.has_close && !self.walk.is_empty())
     }
 }
 

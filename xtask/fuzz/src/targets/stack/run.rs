@@ -1,4 +1,4 @@
-//! One run: a server with one socket, its peer, and a clock that stands while anybody is awake.
+//! One run: a server with one socket, its peer, and a clock that stands still while any task is awake.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -52,7 +52,7 @@ pub(crate) fn run(plan: &Plan) -> World {
         .build()
         .expect("a runtime");
     let world = runtime.block_on(play(plan.clone()));
-    // What is left holds handles to the world.
+    // The remaining tasks hold handles to the world.
     drop(runtime);
     world
 }
@@ -77,7 +77,7 @@ async fn play(plan: Plan) -> World {
     let mut peer = Peer::new(&world, &compression.unwrap_or_default());
     let mut script = plan.peer.clone();
     if settings.early != 0 {
-        // What comes in one packet with the request.
+        // These bytes come in one packet with the request.
         let early = script.iter().position(|step| step.verb == PeerVerb::Wait);
         for step in script.drain(..early.unwrap_or(script.len())) {
             peer.step(step).await;
@@ -90,7 +90,7 @@ async fn play(plan: Plan) -> World {
     tasks.spawn_alone(PEER, {
         let world = world.clone();
         async move {
-            // Where no socket opens, as after an end of the input within the request, nothing more is sent.
+            // If no socket opens, as after an end of the input within the request, nothing more is sent.
             for _ in 0..HANDSHAKE {
                 if world.lock().output.is_open {
                     return peer.run(script).await;
@@ -144,12 +144,12 @@ fn serve(world: &World, tasks: &Tasks, plan: &Plan, layer: &UpgradeLayer<Tasks>)
     let service = TowerToHyperService::new(layer.layer(service));
     let connection = http1::Builder::new().serve_connection(io, service);
     tasks.spawn("the connection", async move {
-        // One that breaks is seen at its socket.
+        // An error of the connection is found at its socket.
         let _ = connection.with_upgrades().await;
     });
 }
 
-/// What layers inside of the upgrade layer hold as long as the pipeline lives.
+/// The permit that layers inside of the upgrade layer hold as long as the pipeline lives.
 struct Permit(World);
 
 impl Drop for Permit {
@@ -194,7 +194,7 @@ async fn begin_drain(world: &World, sockets: &Sockets, grace: Duration, within: 
     if sockets.active() != 0 {
         world
             .lock()
-            .find(None, "a socket is active behind its drain");
+            .find(None, "a socket is active after its drain");
     }
 }
 
@@ -227,7 +227,7 @@ async fn finish(world: &World, tasks: &Tasks, sockets: &Sockets) {
     let active = sockets.active();
     let mut state = world.lock();
     if active > 0 && !state.is_over() {
-        state.find(None, format!("{active} sockets are active behind the end"));
+        state.find(None, format!("{active} sockets are active after the end"));
     }
     state.verdict();
     state.end();

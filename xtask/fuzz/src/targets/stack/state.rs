@@ -1,4 +1,4 @@
-//! What happens in a run, and what was found wrong.
+//! The events of a run, and its finding.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::plan::Settings;
 use super::reference::{Input, Output};
 use super::wire::Wire;
 
-/// So many polls without anything else happening are a spin.
+/// A task that is polled this often while nothing else happens spins.
 const SPIN: u32 = 1000;
 
 /// No run has as many polls in all.
@@ -29,7 +29,7 @@ pub(crate) const PEER: &str = "the peer";
 /// A little more than the timer's precision.
 pub(crate) const SLACK: Duration = Duration::from_millis(50);
 
-/// What a future of the endpoint waits for.
+/// The event that a future of the endpoint waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Waits {
     Recv,
@@ -43,7 +43,7 @@ pub(crate) enum Waits {
     Sleep,
 }
 
-/// What ends a socket.
+/// The cause of a socket's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// By the owner, which receives nothing more.
@@ -71,7 +71,7 @@ pub(crate) struct State {
     pub(crate) request: usize,
     pub(crate) input: Input,
     pub(crate) output: Output,
-    /// What the endpoint has queued, in its order.
+    /// The messages that the endpoint has queued, in order.
     pub(crate) sent: Vec<Message>,
     pub(crate) sent_bytes: usize,
     /// How long their frames are, if they are not compressed.
@@ -103,7 +103,7 @@ pub(crate) struct State {
     pub(crate) tasks: usize,
     /// A policy has paused reading until then.
     pub(crate) paused: Option<Instant>,
-    /// A policy that watches messages holds this one and all behind it until then.
+    /// A policy that watches messages holds this one and all after it until then.
     pub(crate) held: Option<(usize, Instant)>,
     /// Answers of the peer that are on their way.
     pub(crate) answers_due: usize,
@@ -211,7 +211,7 @@ impl State {
         !self.over
     }
 
-    /// What tells this run from others.
+    /// A summary of the run, by which runs are compared.
     #[cfg(test)]
     pub(crate) fn summary(&self) -> String {
         let (polls, read, written) = (self.all_polls, self.wire.read, self.output.len);
@@ -276,7 +276,10 @@ impl State {
         let queued = (self.sent_frames + pongs + pings).saturating_sub(self.output.len);
         if queued <= HIGH_WATER && self.agreed.is_none() {
             let fault = (self.settings.policy == 10).then_some(Fault::PingsPileUp);
-            self.find(fault, format!("a message is refused behind {queued} bytes"));
+            self.find(
+                fault,
+                format!("a message is refused while {queued} bytes are queued"),
+            );
         }
         self.reached("full queue");
     }
@@ -289,7 +292,10 @@ impl State {
         }
         let queued = self.sent_frames.saturating_sub(self.output.len);
         if queued > HIGH_WATER && self.agreed.is_none() {
-            self.find(None, format!("a message is queued behind {queued} bytes"));
+            self.find(
+                None,
+                format!("a message is queued while {queued} bytes are"),
+            );
         }
         self.sent_frames += message.len() + header(message.len());
         self.sent_bytes += message.len();
@@ -306,7 +312,7 @@ impl State {
             return;
         };
         if self.received_end {
-            self.find(None, "a message behind the last one");
+            self.find(None, "a message after the last one");
         }
         if let Some((first, until)) = self.held
             && self.received >= first
@@ -334,13 +340,13 @@ impl State {
         self.received += 1;
     }
 
-    /// Whether a handle, a policy or the server has ended the socket.
+    /// Returns `true` if a handle, a policy or the server has ended the socket.
     pub(crate) fn ends_locally(&self) -> bool {
         let now = Instant::now();
         self.causes.iter().any(|(_, at)| *at <= now)
     }
 
-    /// Whether something has dropped the connection at once by now, or at the end.
+    /// Returns `true` if a handle, a policy or a drain has dropped the connection by now, or by the end of the socket.
     pub(crate) fn aborts(&self) -> bool {
         let until = self
             .closed
@@ -351,7 +357,7 @@ impl State {
         due.any(|(cause, _)| aborts(*cause))
     }
 
-    /// Whether it was not left to the peer to answer our Close.
+    /// Returns `true` if something else than the close timeout may have ended the wait for the peer's Close.
     pub(crate) fn is_cut_short(&self) -> bool {
         let ends = |cause| matches!(cause, Cause::PolicyEnd(_));
         let ends = self.causes.iter().any(|(cause, _)| ends(*cause));

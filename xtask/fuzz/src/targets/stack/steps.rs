@@ -1,4 +1,4 @@
-//! What has to hold with each step of the endpoint and of the transport.
+//! Checks at each step of the endpoint and of the transport.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::message::shown;
 use super::reference::EndKind;
 use super::state::{Cause, State};
 
-/// Nothing but the peer ends receiving so soon behind our Close.
+/// Only the peer ends receiving this soon after our Close.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
-/// What is read ahead of the endpoint: the inbox, one turn of reading, and what of that is not decoded.
+/// The bytes that are read ahead of the endpoint: the inbox, one turn of reading, and the part of that which is not decoded.
 const READ_AHEAD: usize = 3 * 64 * 1024 + 16 * 1024;
 
 impl State {
@@ -30,7 +30,7 @@ impl State {
             let taken = self.received;
             self.find(
                 fault,
-                format!("recv ends behind {taken} of {whole} messages"),
+                format!("recv ends after {taken} of {whole} messages"),
             );
         }
         let first = self.causes.iter().map(|(_, at)| *at).min();
@@ -44,8 +44,8 @@ impl State {
         let due = self.causes.iter().filter(|(_, at)| *at <= now);
         let goes_on = due.clone().all(|(cause, _)| goes_on(*cause)) && due.count() > 0;
         if goes_on && recent && !ends && !failed && !self.discards {
-            let text = "recv ends behind our Close, before the peer's";
-            self.find(Some(Fault::LostBehindOurClose), text);
+            let text = "recv ends after our Close, before the peer's";
+            self.find(Some(Fault::LostAfterOurClose), text);
         }
     }
 
@@ -133,7 +133,7 @@ impl State {
         self.check_written();
     }
 
-    /// What arrives is a prefix of what was sent, in its order.
+    /// Checks that the messages that have arrived are a prefix of those that were sent, in order.
     pub(crate) fn check_written(&mut self) {
         let (written, sent) = (&self.output.messages, &self.sent);
         let from = self.compared;

@@ -30,7 +30,7 @@ impl fmt::Debug for Tasks {
 }
 
 impl Tasks {
-    /// Where the plan says so, pipelines and endpoints share one task.
+    /// Makes one task for all pipelines and endpoints if the plan says so.
     pub(crate) fn new(world: World) -> Self {
         let place = world.lock().settings.place;
         let joint = (place >= 2).then(|| {
@@ -118,7 +118,7 @@ impl Future for Counted {
         if !self.world.lock().polled(self.name) {
             return Poll::Pending;
         }
-        // A turn later is as good a turn: every order of the tasks has to do.
+        // Any order of the tasks is legal, so a poll may come a turn later.
         let lazy = self.world.lock().settings.lazy;
         self.turn += 1;
         if lazy > 0 && self.turn.is_multiple_of(lazy + 1) {
@@ -129,7 +129,7 @@ impl Future for Counted {
     }
 }
 
-/// A future whose panic is found, unless it is planned, and ends it alone.
+/// A future whose panic is a finding, unless it is planned, and ends this future alone.
 struct Watched<F> {
     world: World,
     name: &'static str,

@@ -1,4 +1,4 @@
-//! What has to hold at the end of a run.
+//! Checks at the end of a run.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl State {
         }
     }
 
-    /// Whether the pipeline has ended, if there was one.
+    /// Checks that the pipeline has ended, if there was one.
     pub(crate) fn has_unwound(&self) -> bool {
         self.pipelines == 0 || self.pipeline_ended.is_some()
     }
@@ -69,7 +69,7 @@ impl State {
         }
     }
 
-    /// Whether `Closed` tells who ended the socket first, and how.
+    /// Checks that `Closed` names the first cause of the socket's end.
     fn check_closed(&mut self, closed: &Closed, at: Instant) {
         let told = (closed.by(), closed.code());
         let possible = self.possible_ends(at);
@@ -100,7 +100,7 @@ impl State {
         }
     }
 
-    /// What `Closed` may tell: the first that ended the socket, and whatever came in the same turn of the clock.
+    /// The causes that `Closed` may name: the first one, and all that came in the same turn of the clock.
     fn possible_ends(&self, closed_at: Instant) -> Vec<(ClosedBy, CloseCode)> {
         // A Close is queued when the connection is there, and not before.
         let opened = self.opened.unwrap_or(closed_at);
@@ -159,7 +159,7 @@ impl State {
         possible
     }
 
-    /// Whether what was written agrees with what is told.
+    /// Checks that `Closed` agrees with the bytes that were written.
     fn check_wire(&mut self, closed: &Closed, at: Instant) {
         if self.output.closes.len() > 1 {
             self.find(None, format!("{} Closes", self.output.closes.len()));
@@ -222,7 +222,7 @@ impl State {
         self.undisturbed() && !ended_before && !self.is_cut_short()
     }
 
-    /// Whether the peer had its time to take our Close and to answer it.
+    /// Checks that the peer had enough time to take our Close and to answer it.
     fn check_patience(&mut self, closed: &Closed, at: Instant) {
         let ours = matches!(
             closed.by(),
@@ -284,7 +284,7 @@ impl State {
         }
     }
 
-    /// Whether what was sent has arrived, where nothing kept it from that.
+    /// Checks that all messages have arrived, unless something kept them from it.
     fn check_deliveries(&mut self, closed: &Closed) {
         if self.received_end
             && self.wire.write_failed.is_some()

@@ -16,7 +16,7 @@ use super::world::World;
 /// Both directions, as the transport holds them.
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
-    /// What the server has not read.
+    /// The bytes that the server has not read.
     pub(crate) inbound: VecDeque<u8>,
     /// How many bytes it has read, the request included.
     pub(crate) read: usize,
@@ -43,7 +43,7 @@ pub(crate) struct Wire {
     writes: usize,
 }
 
-/// What is behind the last byte.
+/// The event after the last byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadEnd {
     End,
@@ -58,7 +58,7 @@ impl Wire {
         }
     }
 
-    /// Whether the peer takes all that is written.
+    /// Returns `true` if the peer takes all that is written.
     pub(crate) fn is_open(&self) -> bool {
         self.credit.is_none() && !self.writes_fail
     }
@@ -247,7 +247,7 @@ impl AsyncWrite for Io {
     }
 }
 
-/// Whether so much time has passed since the first call.
+/// Returns `true` if this much time has passed since the first call.
 fn passed(timer: &mut Option<Pin<Box<Sleep>>>, takes: Duration, cx: &mut Context<'_>) -> bool {
     let sleep = timer.get_or_insert_with(|| Box::pin(sleep(takes)));
     let polled =

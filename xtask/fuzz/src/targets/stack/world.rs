@@ -1,4 +1,4 @@
-//! What all tasks of a run share.
+//! The state that all tasks of a run share.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -94,13 +94,13 @@ impl World {
         future.await
     }
 
-    /// What tells this run from others.
+    /// A summary of the run, by which runs are compared.
     #[cfg(test)]
     pub(crate) fn summary(&self) -> String {
         self.lock().summary()
     }
 
-    /// What was found, if anything was.
+    /// The finding of the run, if there is one.
     pub(crate) fn findings(&self) -> Vec<String> {
         self.lock().findings().to_vec()
     }

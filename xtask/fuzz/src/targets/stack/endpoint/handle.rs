@@ -1,4 +1,4 @@
-//! What an owner does with its socket.
+//! The steps of an owner on its socket.
 
 use std::time::Duration;
 
@@ -209,7 +209,7 @@ impl Handle {
         message
     }
 
-    /// Whether it was queued.
+    /// Returns `true` if it was queued.
     async fn send(&mut self, world: &World, message: Message, options: SendOptions) -> bool {
         match self {
             Self::Whole(socket) => {

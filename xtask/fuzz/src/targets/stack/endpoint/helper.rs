@@ -1,4 +1,4 @@
-//! What others do that have a handle to the socket.
+//! The steps of other holders of a handle to the socket.
 
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};

@@ -1,4 +1,4 @@
-//! What each actor can do. `a`, `b` and `c` are the numbers of a step.
+//! The verbs of each actor. `a`, `b` and `c` are the numbers of a step.
 
 /// An enum of verbs and the words for them.
 macro_rules! verbs {
@@ -33,7 +33,7 @@ pub(crate) trait Verb: Copy {
 }
 
 verbs! {
-    /// What the peer and the transport do.
+    /// The verbs of the peer and the transport.
     PeerVerb {
         /// A text of `a` bytes in `b` more fragments; `c` is 1 to compress it.
         Text = "text",
@@ -52,7 +52,7 @@ verbs! {
         Junk = "junk",
         /// The end of the input.
         End = "end",
-        /// Reads fail, behind what has arrived; with it lost if `a` is 1.
+        /// Reads fail after the bytes that have arrived; if `a` is 1, these are lost.
         FailReads = "fail-reads",
         FailWrites = "fail-writes",
         Wait = "wait",
@@ -68,7 +68,7 @@ verbs! {
 }
 
 verbs! {
-    /// What the owner of the socket does.
+    /// The verbs of the owner of the socket.
     OwnerVerb {
         /// Receives `a` messages.
         Recv = "recv",
@@ -77,7 +77,7 @@ verbs! {
         /// Receives as a stream.
         Next = "next",
         Echo = "echo",
-        /// Echoes as a sink and stream, by `feed` and a `flush` behind each `a` messages.
+        /// Echoes as a sink and stream, by `feed` and a `flush` after each `a` messages.
         Forward = "forward",
         /// A message of `a` bytes of kind `b`.
         Send = "send",
@@ -112,7 +112,7 @@ verbs! {
 }
 
 verbs! {
-    /// What other holders of a `Sender` and a `Control` do.
+    /// The verbs of other holders of a `Sender` and a `Control`.
     HelperVerb {
         Send = "send",
         SendWithin = "send-within",
@@ -131,7 +131,7 @@ verbs! {
 }
 
 verbs! {
-    /// What the server does to all its sockets.
+    /// The verbs of the server, for all its sockets.
     DrainVerb {
         Wait = "wait",
         /// A drain with a grace of `a` milliseconds within `b`.
