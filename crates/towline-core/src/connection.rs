@@ -82,8 +82,8 @@ enum Input {
     Frames,
     /// The peer's Close came: nothing more is read until ours is written.
     Closed {
-        /// Until that is queued.
-        grace: Grace,
+        /// Until that is queued. Boxed: an open socket is smaller without it, and its state is told by a tag alone.
+        grace: Box<Grace>,
     },
     /// Read for nothing but its end.
     Discarded,

@@ -69,8 +69,8 @@ where
             let place = &mut surroundings.place;
             ready!(driver.poll(cx, |cx, has_closed| {
                 let polled = endpoint.poll(cx);
-                if has_closed && !matches!(endpoint, Endpoint::Running(_)) {
-                    place.release();
+                if has_closed {
+                    endpoint.release(place);
                 }
                 polled
             }));
@@ -152,6 +152,14 @@ where
 }
 
 impl<F> Endpoint<F> {
+    /// The socket has closed: an endpoint that has returned needs its place no longer.
+    #[cold]
+    fn release(&self, place: &mut Place) {
+        if !matches!(self, Self::Running(_)) {
+            place.release();
+        }
+    }
+
     /// Drops the future; whether that went without a panic.
     fn discard(&mut self) -> bool {
         drop_quietly(std::mem::replace(self, Self::Done))

@@ -203,7 +203,7 @@ impl Connection {
                     Some(Event::Ping(payload)) => shared.ping(payload),
                     Some(Event::Pong(payload)) => self.pong(shared, &payload),
                     Some(Event::Close(frame)) => {
-                        let grace = Grace::new(Instant::now());
+                        let grace = Box::new(Grace::new(Instant::now()));
                         self.input = Input::Closed { grace };
                         self.note_arrived(arrived);
                         shared.peer_closed(arrived, frame.as_ref());
