@@ -6,6 +6,8 @@ use std::{
     process::Command,
 };
 
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
 use crate::steps::Result;
 
 /// The root of the workspace.
@@ -48,4 +50,45 @@ pub(crate) fn release_binary(name: &str) -> Result<PathBuf> {
 fn binary_of(dir: &str, name: &str) -> Result<PathBuf> {
     let file = format!("{name}{}", env::consts::EXE_SUFFIX);
     Ok(target_dir()?.join(dir).join(file))
+}
+
+/// A package of the workspace.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    /// From the root, with `/`.
+    pub(crate) dir: String,
+    /// Without `default`.
+    pub(crate) features: Vec<String>,
+    /// Without dev-dependencies, which no user of the package compiles.
+    pub(crate) dependencies: Vec<String>,
+}
+
+/// Every package of the workspace.
+pub(crate) fn members() -> Result<Vec<Member>> {
+    let metadata = MetadataCommand::new()
+        .current_dir(root())
+        .no_deps()
+        .exec()
+        .map_err(|error| format!("cannot read the manifests: {error}"))?;
+    let packages = metadata.packages.iter().map(|package| {
+        let dir = package.manifest_path.parent();
+        let inside = dir.and_then(|dir| dir.strip_prefix(&metadata.workspace_root).ok());
+        let dir = inside.map(|dir| dir.iter().collect::<Vec<_>>().join("/"));
+        let features = package.features.keys();
+        let dependencies = package.dependencies.iter();
+        Member {
+            name: package.name.to_string(),
+            dir: dir.unwrap_or_default(),
+            features: features
+                .filter(|feature| *feature != "default")
+                .cloned()
+                .collect(),
+            dependencies: dependencies
+                .filter(|dependency| dependency.kind != DependencyKind::Development)
+                .map(|dependency| dependency.name.clone())
+                .collect(),
+        }
+    });
+    Ok(packages.collect())
 }

@@ -1,12 +1,10 @@
 //! `cargo xtask test`: all that needs nothing but cargo.
 
-use std::fs;
-
 use crate::{
-    cargo::{cargo, root},
+    cargo::{cargo, members},
     fuzz, model,
     steps::{Result, Steps, execute},
-    tidy::{self, manifest},
+    tidy,
 };
 
 /// Runs every check, also after one that failed, so that one run shows all that is wrong.
@@ -71,10 +69,11 @@ pub(crate) fn run(steps: &mut Steps) -> Option<()> {
 /// A build of the whole workspace unites the features of all its members, so there a crate may live on what another one
 /// has asked for. Clippy is `cargo check` with warnings that can be denied without a rebuild of every dependency.
 fn each_feature_alone() -> Result {
-    for (name, features) in crates()? {
-        check_alone(&name, None)?;
-        for feature in &features {
-            check_alone(&name, Some(feature))?;
+    let members = members()?.into_iter();
+    for member in members.filter(|member| member.dir.starts_with("crates/")) {
+        check_alone(&member.name, None)?;
+        for feature in &member.features {
+            check_alone(&member.name, Some(feature))?;
         }
     }
     Ok(())
@@ -87,30 +86,4 @@ fn check_alone(name: &str, feature: Option<&str>) -> Result {
         command.args(["--features", feature]);
     }
     execute(command.args(["--", "-Dwarnings"]))
-}
-
-/// The crates under `crates/` and their features, from the manifests.
-fn crates() -> Result<Vec<(String, Vec<String>)>> {
-    let dir = root().join("crates");
-    let entries =
-        fs::read_dir(&dir).map_err(|error| format!("cannot read {}: {error}", dir.display()))?;
-    let mut crates = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|error| error.to_string())?.path();
-        let Ok(text) = fs::read_to_string(path.join("Cargo.toml")) else {
-            continue;
-        };
-        if let Some(name) = path.file_name() {
-            let features = manifest::features(&text)
-                .into_iter()
-                .map(|feature| feature.key)
-                .collect();
-            crates.push((name.to_string_lossy().into_owned(), features));
-        }
-    }
-    if crates.is_empty() {
-        return Err(format!("there is no crate in {}", dir.display()));
-    }
-    crates.sort();
-    Ok(crates)
 }
