@@ -14,24 +14,14 @@ mod rounds;
 mod scenario;
 mod table;
 
-use std::env;
-
-use self::options::Options;
+pub(crate) use self::options::Options;
 use crate::{
     cargo::cargo,
     steps::{Steps, execute},
 };
 
 /// Measures what the command line asks for and prints one table.
-pub(crate) fn run(steps: &mut Steps) -> Option<()> {
-    if env::args()
-        .skip(2)
-        .any(|arg| matches!(&*arg, "-h" | "--help"))
-    {
-        println!("{}", options::usage());
-        return Some(());
-    }
-    let options = steps.run("options", || Options::parse(env::args().skip(2)))?;
+pub(crate) fn run(steps: &mut Steps, options: &Options) -> Option<()> {
     steps.run("programs", || machine::check(options.instructions))?;
     steps.run("build", || {
         execute(&mut cargo([
@@ -45,13 +35,13 @@ pub(crate) fn run(steps: &mut Steps) -> Option<()> {
     })?;
     let table = steps.run("measure", || {
         if options.instructions {
-            instructions::measure(&options)
+            instructions::measure(options)
         } else if options.compression {
-            compression::measure(&options)
+            compression::measure(options)
         } else if options.pings {
             pings::measure()
         } else {
-            rounds::measure(&options)
+            rounds::measure(options)
         }
     })?;
     println!("\n{table}");

@@ -8,7 +8,6 @@ mod expectations;
 mod haproxy;
 
 use std::{
-    env,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -20,7 +19,7 @@ use self::{
     haproxy::Bridge,
 };
 use crate::{
-    cargo::{cargo, root, target_dir},
+    cargo::{cargo, release_binary, root, target_dir},
     programs, python,
     server::Server,
     steps::{Result, Steps, execute, execute_within},
@@ -41,13 +40,7 @@ pub(crate) enum Cases {
 }
 
 /// Looks for the programs it needs, then runs the cases.
-pub(crate) fn run(steps: &mut Steps) -> Option<()> {
-    let options: Vec<String> = env::args().skip(2).collect();
-    let cases = steps.run("options", || match options.as_slice() {
-        [] => Ok(Cases::Quick),
-        [all] if all == "--all" => Ok(Cases::All),
-        _ => Err("the one option is --all".to_owned()),
-    })?;
+pub(crate) fn run(steps: &mut Steps, cases: Cases) -> Option<()> {
     steps.run("programs", || programs::check(programs::CONFORMANCE))?;
     try_cases(steps, cases)
 }
@@ -204,9 +197,4 @@ fn conformance_dir() -> PathBuf {
 fn authority(server: &Server) -> Result<String> {
     let (host, port) = server.host_and_port()?;
     Ok(format!("{host}:{port}"))
-}
-
-fn release_binary(name: &str) -> Result<PathBuf> {
-    let file = format!("{name}{}", env::consts::EXE_SUFFIX);
-    Ok(target_dir()?.join("release").join(file))
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: looks for inputs that break the protocol crate or a whole socket. The package `fuzz` has the targets
 //! and the options.
 
-use std::{env, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
 use crate::{
     cargo::cargo,
@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// Runs the targets as the command line says.
-pub(crate) fn run(steps: &mut Steps) -> Option<()> {
-    steps.run("fuzz", || execute(fuzz().args(env::args().skip(2))))
+pub(crate) fn run(steps: &mut Steps, options: &[String]) -> Option<()> {
+    steps.run("fuzz", || execute(fuzz().args(options)))
 }
 
 /// A run of some seconds that is the same each time, for the tests of the workspace.

@@ -26,124 +26,110 @@ mod steps;
 mod tls;
 mod websocket;
 
-use std::{env, process::ExitCode};
+use std::process::ExitCode;
 
-use crate::steps::Steps;
+use clap::{Parser, Subcommand};
 
-struct Task {
-    name: &'static str,
-    about: &'static str,
-    run: fn(&mut Steps) -> Option<()>,
+use crate::{conformance::Cases, steps::Steps};
+
+#[derive(Debug, Parser)]
+#[command(
+    bin_name = "cargo xtask",
+    about = "The developer tasks of the workspace",
+    disable_help_subcommand = true
+)]
+struct Options {
+    #[command(subcommand)]
+    task: Task,
 }
 
-const TASKS: &[Task] = &[
-    Task {
-        name: "test",
-        about: "format, clippy, tests, doctests, docs, each feature alone, model, fuzzing, tidy; needs cargo only",
-        run: test::run,
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Format, clippy, tests, doctests, docs, each feature alone, model, fuzzing, tidy; needs cargo only
+    Test,
+
+    /// The rules of the tree that neither the compiler nor clippy checks
+    Tidy,
+
+    /// The driver and the handles of a socket in the orders in which their tasks can run: no wake-up is lost
+    Model,
+
+    /// Looks for inputs that break the protocol crate or a whole socket; --help lists its options
+    #[command(disable_help_flag = true)]
+    Fuzz {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
     },
-    Task {
-        name: "tidy",
-        about: "the rules of the tree that no compiler checks",
-        run: tidy::run,
+
+    /// The echo application's page in a headless Chromium, also from other origins, through nginx, and over TLS; socket.io
+    /// over HTTP/2
+    Browser,
+
+    /// Clients written by others: Node, Python, socket.io
+    Clients,
+
+    /// The Autobahn cases against the echo application, over TCP and over HTTP/2 behind HAProxy
+    Conformance {
+        /// Also run the cases that compress megabytes
+        #[arg(long)]
+        all: bool,
     },
-    Task {
-        name: "model",
-        about: "the driver and the handles of a socket in the orders in which their tasks can run: no wake-up is lost",
-        run: model::run,
+
+    /// A peer that vanishes without FIN or RST, between two network namespaces; needs root, or skips
+    HalfOpen,
+
+    /// The echo application through nginx, HAProxy and Caddy, as examples/proxies configures them
+    Proxies,
+
+    /// The cost of an echo, beside other servers in the same run
+    Bench(bench::Options),
+
+    /// Thousands of random sockets for a minute, the memory and descriptors that they leave in the server, and a drain of
+    /// them all; on Linux, or skips; --help lists its options
+    #[command(disable_help_flag = true)]
+    Soak {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
     },
-    Task {
-        name: "fuzz",
-        about: "looks for inputs that break the protocol crate or a whole socket; takes options, --help lists them",
-        run: fuzz::run,
-    },
-    Task {
-        name: "browser",
-        about: "the echo application's page in a headless Chromium, also from other origins, through nginx, and over TLS; \
-                socket.io over HTTP/2",
-        run: browser::run,
-    },
-    Task {
-        name: "clients",
-        about: "clients that are not ours: Node, Python, socket.io",
-        run: clients::run,
-    },
-    Task {
-        name: "conformance",
-        about: "the Autobahn cases against the echo application, over TCP and over HTTP/2 behind HAProxy; with --all also those \
-                that compress megabytes",
-        run: conformance::run,
-    },
-    Task {
-        name: "half-open",
-        about: "a peer that vanishes without FIN or RST, between two network namespaces; needs root, or skips",
-        run: half_open::run,
-    },
-    Task {
-        name: "proxies",
-        about: "the echo application through nginx, HAProxy and Caddy, as examples/proxies configures them",
-        run: proxies::run,
-    },
-    Task {
-        name: "bench",
-        about: "what an echo costs, with peers in the same run; takes options, --help lists them",
-        run: bench::run,
-    },
-    Task {
-        name: "soak",
-        about: "thousands of random sockets for a minute, and what they leave of the server's memory and descriptors; a drain \
-                of them all; takes options, --help lists them; on Linux, or skips",
-        run: soak::run,
-    },
-    Task {
-        name: "external",
-        about: "all that needs programs from outside: browser, clients, conformance, proxies, half-open; and a short soak",
-        run: ci::external,
-    },
-    Task {
-        name: "ci",
-        about: "test, then external",
-        run: ci::run,
-    },
-];
+
+    /// All that needs programs from outside: browser, clients, conformance, proxies, half-open; and a short soak
+    External,
+
+    /// test, then external
+    Ci,
+}
 
 fn main() -> ExitCode {
-    let args: Vec<String> = env::args().skip(1).collect();
-    let name = match args.as_slice() {
-        [] => "--help",
-        [name] => name.as_str(),
-        [name, ..] if matches!(&**name, "bench" | "conformance" | "fuzz" | "soak") => name.as_str(),
-        [_, extra, ..] => return bad_command_line(&format!("unexpected argument `{extra}`")),
-    };
-    if matches!(name, "-h" | "--help" | "help") {
-        println!("{}", usage());
-        return ExitCode::SUCCESS;
-    }
-    let Some(task) = TASKS.iter().find(|task| task.name == name) else {
-        return bad_command_line(&format!("there is no task `{name}`"));
-    };
-
+    let Options { task } = Options::parse();
     let mut steps = Steps::new();
-    // What failed is in the steps; a task returns early only to skip what cannot go on.
-    let _ = (task.run)(&mut steps);
+    // The steps hold the failures; a task returns early only to skip what cannot go on.
+    let _ = task.run(&mut steps);
     match steps.finish() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
-            eprintln!("xtask {name}: {failed}");
+            eprintln!("xtask: {failed}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn bad_command_line(error: &str) -> ExitCode {
-    eprintln!("xtask: {error}\n\n{}", usage());
-    ExitCode::from(2)
-}
-
-fn usage() -> String {
-    let mut text = String::from("usage: cargo xtask TASK\n\ntasks:");
-    for Task { name, about, .. } in TASKS {
-        text.push_str(&format!("\n  {name:<13}{about}"));
+impl Task {
+    fn run(&self, steps: &mut Steps) -> Option<()> {
+        match self {
+            Self::Test => test::run(steps),
+            Self::Tidy => tidy::run(steps),
+            Self::Model => model::run(steps),
+            Self::Fuzz { options } => fuzz::run(steps, options),
+            Self::Browser => browser::run(steps),
+            Self::Clients => clients::run(steps),
+            Self::Conformance { all: true } => conformance::run(steps, Cases::All),
+            Self::Conformance { all: false } => conformance::run(steps, Cases::Quick),
+            Self::HalfOpen => half_open::run(steps),
+            Self::Proxies => proxies::run(steps),
+            Self::Bench(options) => bench::run(steps, options),
+            Self::Soak { options } => soak::run(steps, options),
+            Self::External => ci::external(steps),
+            Self::Ci => ci::run(steps),
+        }
     }
-    text
 }

@@ -121,7 +121,8 @@ fn daemon(name: &str, package: &str) -> Result<PathBuf> {
     on_path(&[name], package)
 }
 
-fn on_path(names: &[&str], package: &str) -> Result<PathBuf> {
+/// Looks for the first of these names on the PATH.
+pub(crate) fn on_path(names: &[&str], package: &str) -> Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let dirs: Vec<PathBuf> = env::split_paths(&path).collect();
     find(&dirs, names).ok_or_else(|| missing(&format!("`{}`", names[0]), package))

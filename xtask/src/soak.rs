@@ -1,7 +1,7 @@
 //! `cargo xtask soak`: thousands of random sockets against the echo application, and a watch on what they leave behind.
 //! The package `soak` has the sockets, the watch and the options.
 
-use std::{env, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
 use crate::{
     cargo::{cargo, release_binary},
@@ -9,9 +9,9 @@ use crate::{
 };
 
 /// Runs it as the command line says.
-pub(crate) fn run(steps: &mut Steps) -> Option<()> {
+pub(crate) fn run(steps: &mut Steps, options: &[String]) -> Option<()> {
     build(steps)?;
-    steps.run("soak", || execute(soak()?.args(env::args().skip(2))))
+    steps.run("soak", || execute(soak()?.args(options)))
 }
 
 /// A run of some seconds, for all that `ci` runs.

@@ -39,14 +39,15 @@ type Figure = (&'static str, fn(&Counted) -> f64);
 pub(super) fn measure(options: &Options) -> Result<Table> {
     let dir = target_dir()?.join("bench");
     fs::create_dir_all(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
-    let mut table = Table::new(options.peers.iter().map(|peer| peer.name));
-    for scenario in &options.scenarios {
+    let mut table = Table::new(options.peers().iter().map(|peer| peer.name));
+    for scenario in options.scenarios() {
         let Scenario::Echo(echo) = scenario else {
-            continue;
+            let name = scenario.name();
+            return Err(format!("instructions of `{name}` are not counted"));
         };
         println!("{}", scenario.name());
         let mut row = Vec::new();
-        for peer in &options.peers {
+        for peer in options.peers() {
             let (few, many) = files(&dir, *peer, scenario);
             let costs = run(*peer, echo, MANY, &many)? - run(*peer, echo, FEW, &few)?;
             let messages = ((MANY - FEW) as usize * echo.in_flight * echo.connections) as f64;
@@ -79,14 +80,8 @@ fn files(dir: &Path, peer: Peer, scenario: &Scenario) -> (PathBuf, PathBuf) {
 /// Has each connection send, `bursts` times, as many messages as there may be in flight.
 fn run(peer: Peer, echo: &Echo, bursts: u64, file: &Path) -> Result<Costs> {
     let messages = bursts * echo.in_flight as u64;
-    let mut arguments = vec!["echo".to_owned(), "--bursts".to_owned()];
-    arguments.push(format!("--connections={}", echo.connections));
-    arguments.push(format!("--size={}", echo.size));
-    arguments.push(format!("--in-flight={}", echo.in_flight));
-    arguments.push(format!("--messages={messages}"));
-    if peer.is_raw {
-        arguments.push("--raw".to_owned());
-    }
+    let mut arguments = echo.arguments(peer);
+    arguments.extend(["--bursts".to_owned(), format!("--messages={messages}")]);
     let server = Server::start_counted(peer, file)?;
     server.load(&arguments)?;
     server.finish()?;

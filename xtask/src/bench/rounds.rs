@@ -38,8 +38,8 @@ type Figure = (&'static str, fn(Memory) -> f64);
 
 /// Measures all that is asked for.
 pub(super) fn measure(options: &Options) -> Result<Table> {
-    let mut table = Table::new(options.peers.iter().map(|peer| peer.name));
-    for scenario in &options.scenarios {
+    let mut table = Table::new(options.peers().iter().map(|peer| peer.name));
+    for scenario in options.scenarios() {
         println!("{}", scenario.name());
         match scenario {
             Scenario::Echo(echo) => {
@@ -76,10 +76,10 @@ fn rounds(
     options: &Options,
     round: impl Fn() -> Result<Vec<Option<Measured>>>,
 ) -> Result<Vec<Vec<Measured>>> {
-    let mut results = vec![Vec::new(); options.peers.len()];
+    let mut results = vec![Vec::new(); options.peers().len()];
     for number in 1..=options.rounds {
         let mut raw = None;
-        for ((peer, measured), results) in options.peers.iter().zip(round()?).zip(&mut results) {
+        for ((peer, measured), results) in options.peers().iter().zip(round()?).zip(&mut results) {
             let Some(mut measured) = measured else {
                 continue;
             };
@@ -102,9 +102,10 @@ fn rounds(
 /// One round of messages, in which the peers take turns.
 fn messages(options: &Options, echo: &Echo) -> Result<Vec<Option<Measured>>> {
     let mut clients = Vec::new();
-    for peer in &options.peers {
+    for peer in options.peers() {
         let server = Server::start(*peer)?;
-        let arguments = echo_arguments(*peer, echo, options.seconds / TURNS as f64);
+        let mut arguments = echo.arguments(*peer);
+        arguments.push(format!("--seconds={}", options.seconds / TURNS as f64));
         clients.push((server.take_turns(&arguments)?, server));
     }
     let mut reports = vec![Report::new(); clients.len()];
@@ -122,27 +123,10 @@ fn messages(options: &Options, echo: &Echo) -> Result<Vec<Option<Measured>>> {
         .collect()
 }
 
-fn echo_arguments(peer: Peer, echo: &Echo, seconds: f64) -> Vec<String> {
-    let Echo {
-        connections,
-        size,
-        in_flight,
-    } = echo;
-    let mut arguments = vec!["echo".to_owned()];
-    arguments.push(format!("--connections={connections}"));
-    arguments.push(format!("--size={size}"));
-    arguments.push(format!("--in-flight={in_flight}"));
-    arguments.push(format!("--seconds={seconds}"));
-    if peer.is_raw {
-        arguments.push("--raw".to_owned());
-    }
-    arguments
-}
-
 /// One round of handshakes, one peer after the other.
 fn handshakes(options: &Options) -> Result<Vec<Option<Measured>>> {
     let arguments = ["handshakes".to_owned(), format!("--count={HANDSHAKES}")];
-    let peers = options.peers.iter();
+    let peers = options.peers().iter();
     peers
         .map(|peer| {
             if peer.is_raw {
@@ -185,7 +169,7 @@ fn add(table: &mut Table, titles: [String; 2], rounds: &[Vec<Measured>]) {
 }
 
 fn add_memory(table: &mut Table, options: &Options) -> Result {
-    let peers = options.peers.iter();
+    let peers = options.peers().iter();
     let memory: Vec<_> = peers.map(|peer| memory(*peer)).collect::<Result<_>>()?;
     let figures: [Figure; 3] = [
         ("first", |memory| memory.first),

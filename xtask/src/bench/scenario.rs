@@ -1,16 +1,18 @@
-//! What is measured, and of whom.
+//! The scenarios of the benchmark, and the servers in them.
+
+use clap::{ValueEnum, builder::PossibleValue};
 
 use super::table::bytes;
 
 /// An echo server of the package `bench`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     pub(super) name: &'static str,
     /// It echoes bytes and knows no WebSocket.
     pub(super) is_raw: bool,
 }
 
-/// The raw one comes first: it is what the others of a round are compared with.
+/// The raw one comes first: the others of a round are compared with it.
 pub(super) const PEERS: [Peer; 7] = [
     Peer {
         name: "raw",
@@ -32,7 +34,7 @@ pub(super) const fn websocket(name: &'static str) -> Peer {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scenario {
+pub(crate) enum Scenario {
     Echo(Echo),
     /// Connections opened and closed.
     Handshakes,
@@ -42,49 +44,50 @@ pub(super) enum Scenario {
 
 /// Messages under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Echo {
+pub(crate) struct Echo {
+    name: &'static str,
     pub(super) connections: usize,
     pub(super) size: usize,
     pub(super) in_flight: usize,
 }
 
+/// Those whose instructions are counted come first.
+const SCENARIOS: [Scenario; 7] = [
+    echo("50x16Bx1", 50, 16, 1),
+    echo("50x16Bx16", 50, 16, 16),
+    echo("50x1KiBx1", 50, 1 << 10, 1),
+    echo("50x16KiBx1", 50, 16 << 10, 1),
+    echo("10x1MiBx1", 10, 1 << 20, 1),
+    Scenario::Handshakes,
+    Scenario::Idle,
+];
+
+const COUNTED: usize = 4;
+
+const fn echo(name: &'static str, connections: usize, size: usize, in_flight: usize) -> Scenario {
+    Scenario::Echo(Echo {
+        name,
+        connections,
+        size,
+        in_flight,
+    })
+}
+
 /// All scenarios of one of the two kinds of figures.
-pub(super) fn of(instructions: bool) -> Vec<Scenario> {
-    let echo = |(connections, size, in_flight)| {
-        Scenario::Echo(Echo {
-            connections,
-            size,
-            in_flight,
-        })
-    };
+pub(super) fn of(instructions: bool) -> &'static [Scenario] {
     if instructions {
-        let echoes = [
-            (50, 16, 1),
-            (50, 16, 16),
-            (50, 1 << 10, 1),
-            (50, 16 << 10, 1),
-        ];
-        return echoes.map(echo).to_vec();
+        &SCENARIOS[..COUNTED]
+    } else {
+        &SCENARIOS
     }
-    let echoes = [
-        (50, 16, 1),
-        (50, 16, 16),
-        (50, 1 << 10, 1),
-        (50, 16 << 10, 1),
-        (10, 1 << 20, 1),
-    ];
-    let mut scenarios = echoes.map(echo).to_vec();
-    scenarios.extend([Scenario::Handshakes, Scenario::Idle]);
-    scenarios
 }
 
 impl Scenario {
-    /// As the command line has it.
-    pub(super) fn name(&self) -> String {
+    pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Echo(echo) => echo.text("x").replace(' ', ""),
-            Self::Handshakes => "handshakes".to_owned(),
-            Self::Idle => "idle".to_owned(),
+            Self::Echo(echo) => echo.name,
+            Self::Handshakes => "handshakes",
+            Self::Idle => "idle",
         }
     }
 }
@@ -92,31 +95,39 @@ impl Scenario {
 impl Echo {
     /// Connections × size × messages in flight.
     pub(super) fn title(&self) -> String {
-        self.text("×")
+        let size = bytes(self.size);
+        format!("{}×{size}×{}", self.connections, self.in_flight)
     }
 
-    fn text(&self, times: &str) -> String {
-        let Self {
-            connections,
-            size,
-            in_flight,
-        } = self;
-        format!("{connections}{times}{}{times}{in_flight}", bytes(*size))
+    /// What the load generator is told.
+    pub(super) fn arguments(&self, peer: Peer) -> Vec<String> {
+        let mut arguments = vec![
+            "echo".to_owned(),
+            format!("--connections={}", self.connections),
+            format!("--size={}", self.size),
+            format!("--in-flight={}", self.in_flight),
+        ];
+        arguments.extend(peer.is_raw.then(|| "--raw".to_owned()));
+        arguments
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl ValueEnum for Scenario {
+    fn value_variants<'a>() -> &'a [Self] {
+        &SCENARIOS
+    }
 
-    #[test]
-    fn names_can_be_typed() {
-        let names: Vec<_> = of(false).iter().map(Scenario::name).collect();
-        assert_eq!(names[..2], ["50x16Bx1", "50x16Bx16"]);
-        assert_eq!(names[4..], ["10x1MiBx1", "handshakes", "idle"]);
-        let Scenario::Echo(echo) = of(true)[3] else {
-            panic!("the fourth is an echo");
-        };
-        assert_eq!(echo.title(), "50×16 KiB×1");
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
+}
+
+impl ValueEnum for Peer {
+    fn value_variants<'a>() -> &'a [Self] {
+        &PEERS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name))
     }
 }
