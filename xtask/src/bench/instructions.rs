@@ -3,13 +3,10 @@
 //! The server runs twice, for a few messages and for many. What the two runs differ in is the messages alone: neither the
 //! start of the server nor the handshake is in it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use super::{
-    callgrind::{Cost, Costs},
+    callgrind::Costs,
     machine::Server,
     options::Options,
     scenario::{Echo, Peer, Scenario},
@@ -48,8 +45,16 @@ pub(super) fn measure(options: &Options) -> Result<Table> {
         println!("{}", scenario.name());
         let mut row = Vec::new();
         for peer in options.peers() {
-            let (few, many) = files(&dir, *peer, scenario);
-            let costs = run(*peer, echo, MANY, &many)? - run(*peer, echo, FEW, &few)?;
+            let file = |count| {
+                dir.join(format!(
+                    "callgrind.{}.{}.{count}",
+                    peer.name,
+                    scenario.name()
+                ))
+            };
+            let mut costs = Costs::default();
+            costs.add(&run(*peer, echo, MANY, &file("many"))?, 1);
+            costs.add(&run(*peer, echo, FEW, &file("few"))?, -1);
             let messages = ((MANY - FEW) as usize * echo.in_flight * echo.connections) as f64;
             let counted = count(&costs, messages);
             println!("  {:<17} {:>7}", peer.name, grouped(counted.code));
@@ -68,31 +73,21 @@ pub(super) fn measure(options: &Options) -> Result<Table> {
     Ok(table)
 }
 
-/// Where callgrind writes for few messages and for many.
-fn files(dir: &Path, peer: Peer, scenario: &Scenario) -> (PathBuf, PathBuf) {
-    let file = |count: &str| {
-        let name = format!("callgrind.{}.{}.{count}", peer.name, scenario.name());
-        dir.join(name)
-    };
-    (file("few"), file("many"))
-}
-
-/// Has each connection send, `bursts` times, as many messages as there may be in flight.
-fn run(peer: Peer, echo: &Echo, bursts: u64, file: &Path) -> Result<Costs> {
+/// Has each connection send, `bursts` times, as many messages as there may be in flight. Returns what callgrind wrote.
+fn run(peer: Peer, echo: &Echo, bursts: u64, file: &Path) -> Result<String> {
     let messages = bursts * echo.in_flight as u64;
     let mut arguments = echo.arguments(peer);
     arguments.extend(["--bursts".to_owned(), format!("--messages={messages}")]);
     let server = Server::start_counted(peer, file)?;
     server.load(&arguments)?;
     server.finish()?;
-    let text = fs::read_to_string(file)
-        .map_err(|error| format!("callgrind wrote no {}: {error}", file.display()))?;
-    Ok(Costs::parse(&text))
+    fs::read_to_string(file)
+        .map_err(|error| format!("callgrind wrote no {}: {error}", file.display()))
 }
 
 fn count(costs: &Costs, messages: f64) -> Counted {
     let mut counted = Counted::default();
-    for Cost { name, instructions } in costs.by_function() {
+    for (name, instructions) in costs.by_function() {
         let part = if ["memcpy", "memmove", "mempcpy"]
             .iter()
             .any(|body| name.contains(body))
@@ -126,8 +121,8 @@ fn print_profile(costs: &Costs, messages: f64) {
         ("lines", costs.by_line()),
     ] {
         println!("    instructions a message by {what}, without what these call:");
-        for Cost { name, instructions } in costs.iter().take(SHOWN) {
-            println!("    {:>9.1}  {name}", *instructions as f64 / messages);
+        for (name, instructions) in costs.into_iter().take(SHOWN) {
+            println!("    {:>9.1}  {name}", instructions as f64 / messages);
         }
     }
 }
