@@ -5,22 +5,22 @@
 
 mod closes;
 mod expectations;
-mod haproxy;
 
 use std::{
+    collections::HashMap,
+    fmt::Display,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
-use self::{
-    expectations::{Case, Expectations},
-    haproxy::Bridge,
-};
+use self::expectations::{Expectations, Outcomes};
 use crate::{
     cargo::{cargo, release_binary, root, target_dir},
-    programs, python,
+    programs,
+    proxy::{HAPROXY, HTTP2_TO_SERVER, Proxy},
+    python,
     server::Server,
     steps::{Result, Steps, execute, execute_within},
 };
@@ -60,14 +60,17 @@ pub(crate) fn try_cases(steps: &mut Steps, cases: Cases) -> Option<()> {
         report.run_cases(&authority(&server)?)?;
         report.judge("TCP", &expectations)
     });
-    let bridge = steps.run("start haproxy", || Bridge::start(&authority(&server)?))?;
+    let proxy = steps.run("start haproxy", || {
+        let edits = [HTTP2_TO_SERVER];
+        Proxy::start(&HAPROXY, "conformance", &authority(&server)?, &edits)
+    })?;
     let http2 = steps.run("conformance: HTTP/2", || {
         let report = Report::new(&python, "http2", cases)?;
-        report.run_cases(&bridge.authority)?;
+        report.run_cases(&proxy.authority)?;
         report.judge("HTTP/2", &expectations)
     });
     let closes = steps.run("conformance: HTTP/2: sixty closes", || {
-        closes::sixty_in_a_row(&bridge.authority)
+        closes::sixty_in_a_row(&proxy.authority)
     });
     tcp.and(http2).and(closes)
 }
@@ -156,7 +159,7 @@ impl<'a> Report<'a> {
     }
 
     fn judge(&self, transport: &str, expectations: &Expectations) -> Result {
-        let verdict = expectations.judge(&self.cases()?, self.cases);
+        let verdict = expectations.judge(&self.outcomes()?, self.cases);
         println!("conformance ({transport}): {verdict}");
         if verdict.problems.is_empty() {
             return Ok(());
@@ -168,21 +171,14 @@ impl<'a> Report<'a> {
         ))
     }
 
-    fn cases(&self) -> Result<Vec<Case>> {
-        let output = Command::new(self.python)
-            .arg(conformance_dir().join("cases.py"))
-            .arg(self.index())
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| format!("cannot run cases.py: {error}"))?;
-        if !output.status.success() {
-            return Err(format!("cases.py ended with {}", output.status));
-        }
-        String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .map(Case::parse)
-            .collect()
+    /// What all cases of the one agent reported.
+    fn outcomes(&self) -> Result<Outcomes> {
+        let index = self.index();
+        let failed = |error: &dyn Display| format!("{}: {error}", index.display());
+        let text = fs::read(&index).map_err(|error| failed(&error))?;
+        let agents: HashMap<String, Outcomes> =
+            serde_json::from_slice(&text).map_err(|error| failed(&error))?;
+        Ok(agents.into_values().flatten().collect())
     }
 
     fn index(&self) -> PathBuf {

@@ -13,7 +13,7 @@ use std::{
 use crate::{
     cargo::{cargo, root, target_dir},
     clients, programs,
-    proxy::{CADDY, HAPROXY, Kind, NGINX, Proxy},
+    proxy::{CADDY, HAPROXY, HTTP2_TO_SERVER, Kind, NGINX, Proxy},
     server::Server,
     steps::{Result, Steps, execute, execute_within},
     websocket::{BINARY, CLOSE, Socket},
@@ -52,10 +52,7 @@ const ROUTES: &[Route] = &[
         kind: &HAPROXY,
         http2_clients: true,
         http2_server: true,
-        edits: &[(
-            "server one",
-            "default-server proto h2 ws h2\n    server one",
-        )],
+        edits: &[HTTP2_TO_SERVER],
         timeout: Some(("timeout tunnel 6m", "timeout tunnel 2s")),
     },
     Route {

@@ -68,6 +68,12 @@ pub(crate) const CADDY: Kind = Kind {
         import site\n",
 };
 
+/// The edit with which HAProxy speaks HTTP/2 to the server: every WebSocket becomes a stream (RFC 8441).
+pub(crate) const HTTP2_TO_SERVER: (&str, &str) = (
+    "server one",
+    "default-server proto h2 ws h2\n    server one",
+);
+
 /// Debian's Caddy is older than WebSockets over HTTP/2.
 fn caddy() -> Result<PathBuf> {
     let python = python::venv("proxies", &root().join("xtask/proxies"))?;

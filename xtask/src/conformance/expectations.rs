@@ -1,6 +1,8 @@
 //! What the cases have to report, and whether they do.
 
-use std::{fmt, fs, path::Path};
+use std::{collections::BTreeMap, fmt, fs, path::Path};
+
+use serde::Deserialize;
 
 use super::Cases;
 use crate::steps::Result;
@@ -22,18 +24,15 @@ struct Expectation {
 }
 
 /// What the server did, and how the connection ended.
-#[derive(Debug, PartialEq, Eq)]
-struct Outcome {
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Outcome {
     behavior: String,
+    #[serde(rename = "behaviorClose")]
     close: String,
 }
 
-/// A case and what it reported.
-#[derive(Debug)]
-pub(super) struct Case {
-    id: String,
-    outcome: Outcome,
-}
+/// The cases of a report.
+pub(super) type Outcomes = BTreeMap<String, Outcome>;
 
 /// How the cases compare with what is expected of them.
 #[derive(Debug, Default)]
@@ -65,15 +64,15 @@ impl Expectations {
     }
 
     /// Holds the cases against the expectations.
-    pub(super) fn judge(&self, cases: &[Case], run: Cases) -> Verdict {
+    pub(super) fn judge(&self, outcomes: &Outcomes, run: Cases) -> Verdict {
         let mut verdict = Verdict::default();
         let mut counts = vec![0; self.0.len()];
-        for case in cases {
+        for (case, outcome) in outcomes {
             let found = self.0.iter().position(|expected| expected.matches(case));
             if let Some(index) = found {
                 counts[index] += 1;
             }
-            verdict.count(case, found.map(|index| &self.0[index].outcome));
+            verdict.count(case, outcome, found.map(|index| &self.0[index].outcome));
         }
         for (expectation, found) in self.0.iter().zip(counts) {
             let cases = &expectation.cases;
@@ -122,10 +121,10 @@ impl Expectation {
         })
     }
 
-    fn matches(&self, case: &Case) -> bool {
+    fn matches(&self, case: &str) -> bool {
         match self.cases.strip_suffix('*') {
-            Some(start) => case.id.starts_with(start),
-            None => case.id == self.cases,
+            Some(start) => case.starts_with(start),
+            None => case == self.cases,
         }
     }
 }
@@ -139,23 +138,8 @@ impl Outcome {
     }
 }
 
-impl Case {
-    /// Reads a line of `cases.py`.
-    pub(super) fn parse(line: &str) -> Result<Self> {
-        let fields: Vec<&str> = line.split('\t').collect();
-        let [id, behavior, close] = fields[..] else {
-            return Err(format!("`{line}` is not id, behavior and behaviorClose"));
-        };
-        Ok(Self {
-            id: id.to_owned(),
-            outcome: Outcome::new(behavior, close),
-        })
-    }
-}
-
 impl Verdict {
-    fn count(&mut self, case: &Case, expected: Option<&Outcome>) {
-        let Case { id, outcome } = case;
+    fn count(&mut self, case: &str, outcome: &Outcome, expected: Option<&Outcome>) {
         if expected == Some(outcome) {
             if outcome.behavior == UNIMPLEMENTED {
                 self.unimplemented += 1;
@@ -166,8 +150,8 @@ impl Verdict {
         }
         self.failed += 1;
         self.problems.push(match expected {
-            Some(expected) => format!("{id}: {outcome}, but expected is {expected}"),
-            None => format!("{id}: {outcome}, but no line of the expectations matches"),
+            Some(expected) => format!("{case}: {outcome}, but expected is {expected}"),
+            None => format!("{case}: {outcome}, but no line of the expectations matches"),
         });
     }
 }
@@ -200,24 +184,26 @@ mod tests {
         *      2  OK             OK
     ";
 
-    fn judge(report: &[&str]) -> Verdict {
-        let cases: Vec<Case> = report
-            .iter()
-            .map(|line| Case::parse(line).unwrap())
-            .collect();
-        Expectations::parse(EXPECTED)
-            .unwrap()
-            .judge(&cases, Cases::All)
+    fn outcomes(report: &[(&str, &str, &str)]) -> Outcomes {
+        let cases = report.iter();
+        cases
+            .map(|(case, behavior, close)| ((*case).to_owned(), Outcome::new(behavior, close)))
+            .collect()
+    }
+
+    fn judge(report: &[(&str, &str, &str)]) -> Verdict {
+        let expectations = Expectations::parse(EXPECTED).unwrap();
+        expectations.judge(&outcomes(report), Cases::All)
     }
 
     #[test]
     fn what_is_expected_is_no_problem() {
         let verdict = judge(&[
-            "1.1.1\tOK\tOK",
-            "1.2.1\tOK\tOK",
-            "7.1.6\tINFORMATIONAL\tINFORMATIONAL",
-            "12.1.1\tUNIMPLEMENTED\tOK",
-            "12.1.2\tUNIMPLEMENTED\tOK",
+            ("1.1.1", "OK", "OK"),
+            ("1.2.1", "OK", "OK"),
+            ("7.1.6", "INFORMATIONAL", "INFORMATIONAL"),
+            ("12.1.1", "UNIMPLEMENTED", "OK"),
+            ("12.1.2", "UNIMPLEMENTED", "OK"),
         ]);
         assert_eq!(verdict.problems, [""; 0]);
         assert_eq!(
@@ -230,11 +216,11 @@ mod tests {
     #[test]
     fn a_case_that_is_worse_or_better_than_expected_is_named() {
         let verdict = judge(&[
-            "1.1.1\tNON-STRICT\tOK",
-            "1.2.1\tOK\tWRONG CODE",
-            "7.1.6\tINFORMATIONAL\tINFORMATIONAL",
-            "12.1.1\tUNIMPLEMENTED\tOK",
-            "12.1.2\tOK\tOK",
+            ("1.1.1", "NON-STRICT", "OK"),
+            ("1.2.1", "OK", "WRONG CODE"),
+            ("7.1.6", "INFORMATIONAL", "INFORMATIONAL"),
+            ("12.1.1", "UNIMPLEMENTED", "OK"),
+            ("12.1.2", "OK", "OK"),
         ]);
         assert_eq!(
             verdict.problems,
@@ -249,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_cases_are_counted() {
-        let verdict = judge(&["1.1.1\tOK\tOK", "12.1.1\tUNIMPLEMENTED\tOK"]);
+        let verdict = judge(&[("1.1.1", "OK", "OK"), ("12.1.1", "UNIMPLEMENTED", "OK")]);
         assert_eq!(
             verdict.problems,
             [
@@ -264,11 +250,8 @@ mod tests {
     #[test]
     fn a_case_without_an_expectation_fails() {
         let expectations = Expectations::parse("1.1.* 1 OK OK").unwrap();
-        let cases = [
-            Case::parse("1.1.1\tOK\tOK").unwrap(),
-            Case::parse("1.10.1\tOK\tOK").unwrap(),
-        ];
-        let verdict = expectations.judge(&cases, Cases::All);
+        let report = outcomes(&[("1.1.1", "OK", "OK"), ("1.10.1", "OK", "OK")]);
+        let verdict = expectations.judge(&report, Cases::All);
         assert_eq!(
             verdict.problems,
             ["1.10.1: OK (close: OK), but no line of the expectations matches"]
@@ -279,9 +262,9 @@ mod tests {
     #[test]
     fn a_quick_run_has_a_count_of_its_own() {
         let expectations = Expectations::parse("12.* 2/1 OK OK").unwrap();
-        let cases = [Case::parse("12.1.1\tOK\tOK").unwrap()];
-        assert_eq!(expectations.judge(&cases, Cases::Quick).problems.len(), 0);
-        assert_eq!(expectations.judge(&cases, Cases::All).problems.len(), 1);
+        let report = outcomes(&[("12.1.1", "OK", "OK")]);
+        assert_eq!(expectations.judge(&report, Cases::Quick).problems.len(), 0);
+        assert_eq!(expectations.judge(&report, Cases::All).problems.len(), 1);
     }
 
     #[test]
@@ -295,7 +278,6 @@ mod tests {
             let found = Expectations::parse(line).unwrap_err();
             assert!(found.starts_with(error), "{found}");
         }
-        assert!(Case::parse("1.1.1\tOK").is_err());
     }
 
     #[test]
