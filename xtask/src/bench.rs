@@ -24,14 +24,7 @@ use crate::{
 pub(crate) fn run(steps: &mut Steps, options: &Options) -> Option<()> {
     steps.run("programs", || machine::check(options.instructions))?;
     steps.run("build", || {
-        execute(&mut cargo([
-            "build",
-            "--profile",
-            "bench",
-            "--package",
-            "bench",
-            "--bins",
-        ]))
+        execute(&mut cargo("build --profile bench --package bench --bins"))
     })?;
     let table = steps.run("measure", || {
         if options.instructions {

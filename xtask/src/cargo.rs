@@ -19,12 +19,12 @@ pub(crate) fn root() -> PathBuf {
     xtask.parent().unwrap_or(xtask).to_owned()
 }
 
-/// A command of cargo in the root of the workspace.
+/// A command of cargo in the root of the workspace; spaces separate its arguments.
 ///
 /// Neither RUSTFLAGS nor the profile differ between the tasks, but for the model: what one has built, the next one uses.
-pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
+pub(crate) fn cargo(args: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(args).current_dir(root());
+    command.args(args.split(' ')).current_dir(root());
     command
 }
 

@@ -57,12 +57,12 @@ pub(crate) fn try_cases(steps: &mut Steps, cases: Cases) -> Option<()> {
 
     let tcp = steps.run("conformance: TCP", || {
         let report = Report::new(&python, "tcp", cases)?;
-        report.run_cases(&authority(&server)?)?;
+        report.run_cases(server.authority()?)?;
         report.judge("TCP", &expectations)
     });
     let proxy = steps.run("start haproxy", || {
         let edits = [HTTP2_TO_SERVER];
-        Proxy::start(&HAPROXY, "conformance", &authority(&server)?, &edits)
+        Proxy::start(&HAPROXY, "conformance", server.authority()?, &edits)
     })?;
     let http2 = steps.run("conformance: HTTP/2", || {
         let report = Report::new(&python, "http2", cases)?;
@@ -78,12 +78,7 @@ pub(crate) fn try_cases(steps: &mut Steps, cases: Cases) -> Option<()> {
 /// Builds and starts the echo application as the cases want it; the large ones take too long without optimisation.
 fn start_server(steps: &mut Steps) -> Option<Server> {
     steps.run("build echo-server (release)", || {
-        execute(&mut cargo([
-            "build",
-            "--release",
-            "--package",
-            "echo-server",
-        ]))
+        execute(&mut cargo("build --release --package echo-server"))
     })?;
     steps.run("start echo-server", || {
         Server::start(Command::new(release_binary("echo-server")?).args([
@@ -188,9 +183,4 @@ impl<'a> Report<'a> {
 
 fn conformance_dir() -> PathBuf {
     root().join("xtask/conformance")
-}
-
-fn authority(server: &Server) -> Result<String> {
-    let (host, port) = server.host_and_port()?;
-    Ok(format!("{host}:{port}"))
 }

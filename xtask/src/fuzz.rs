@@ -24,5 +24,5 @@ pub(crate) fn try_short(steps: &mut Steps) -> Option<()> {
 }
 
 fn fuzz() -> Command {
-    cargo(["run", "--profile", "fuzz", "--package", "fuzz", "--"])
+    cargo("run --profile fuzz --package fuzz --")
 }

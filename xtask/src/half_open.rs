@@ -22,7 +22,7 @@ pub(crate) fn run(steps: &mut Steps) -> Option<()> {
         return Some(());
     }
     steps.run("build echo-server", || {
-        execute(&mut cargo(["build", "--package", "echo-server"]))
+        execute(&mut cargo("build --package echo-server"))
     })?;
     steps.run("half-open", || {
         execute_within(

@@ -16,17 +16,9 @@ pub(crate) fn run(steps: &mut Steps) -> Option<()> {
     const LIMIT: Duration = Duration::from_secs(900);
 
     steps.run("model", || {
-        let mut command = cargo([
-            "test",
-            "--quiet",
-            "--package",
-            "towline-core",
-            "--features",
-            "deflate",
-            "--test",
-            "model",
-            "--target-dir",
-        ]);
+        let mut command = cargo(
+            "test --quiet --package towline-core --features deflate --test model --target-dir",
+        );
         command
             .arg(target_dir()?.join("model"))
             .env_remove("CARGO_ENCODED_RUSTFLAGS")

@@ -74,7 +74,7 @@ pub(crate) fn run(steps: &mut Steps) -> Option<()> {
 pub(crate) fn try_all(steps: &mut Steps) -> Option<()> {
     let python = steps.run("python venv", clients::python)?;
     steps.run("build echo-server", || {
-        execute(&mut cargo(["build", "--package", "echo-server"]))
+        execute(&mut cargo("build --package echo-server"))
     })?;
     let echoes = each(steps, "echoes", |route| echoes(route, &python));
     let smuggling = each(steps, "smuggling", |route| {
@@ -103,9 +103,8 @@ impl Route {
 
     /// Starts the proxy in front of `server`, with further edits to its configuration.
     fn start(&self, server: &Server, edits: &[(&str, &str)]) -> Result<Proxy> {
-        let (host, port) = server.host_and_port()?;
         let edits = [self.edits, edits].concat();
-        Proxy::start(self.kind, self.kind.name, &format!("{host}:{port}"), &edits)
+        Proxy::start(self.kind, self.kind.name, server.authority()?, &edits)
     }
 
     /// Has the HTTP/2 client do its `check`, where the proxy takes such clients.

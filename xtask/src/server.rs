@@ -22,7 +22,7 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 /// A running server; it ends when this is dropped, also when a step fails or panics.
 #[derive(Debug)]
 pub(crate) struct Server {
-    process: Ended,
+    pub(crate) process: Ended,
     /// Such as `http://127.0.0.1:40123`.
     pub(crate) url: String,
 }
@@ -31,7 +31,7 @@ impl Server {
     /// Builds and starts the echo application.
     pub(crate) fn echo(steps: &mut Steps) -> Option<Self> {
         steps.run("build echo-server", || {
-            execute(&mut cargo(["build", "--package", "echo-server"]))
+            execute(&mut cargo("build --package echo-server"))
         })?;
         steps.run("start echo-server", || Self::another_echo(&[]))
     }
@@ -59,13 +59,7 @@ impl Server {
     /// Builds and starts the socket.io example.
     pub(crate) fn socketio(steps: &mut Steps) -> Option<Self> {
         steps.run("build socketio", || {
-            execute(&mut cargo([
-                "build",
-                "--package",
-                "examples",
-                "--bin",
-                "socketio",
-            ]))
+            execute(&mut cargo("build --package examples --bin socketio"))
         })?;
         steps.run("start socketio", || {
             Self::start(Command::new(binary("socketio")?).arg("127.0.0.1:0"))
@@ -116,17 +110,17 @@ impl Server {
         self.process.0.id()
     }
 
+    /// Returns `HOST:PORT`.
+    pub(crate) fn authority(&self) -> Result<&str> {
+        let authority = self.url.split_once("://").map(|(_, authority)| authority);
+        authority.ok_or_else(|| format!("the server listens on `{}`, not on a URL", self.url))
+    }
+
     /// Host and port of the URL.
     pub(crate) fn host_and_port(&self) -> Result<(&str, &str)> {
-        self.url
-            .split_once("://")
-            .and_then(|(_, authority)| authority.rsplit_once(':'))
-            .ok_or_else(|| {
-                format!(
-                    "the server listens on `{}`, not on http://HOST:PORT",
-                    self.url
-                )
-            })
+        let authority = self.authority()?;
+        let parts = authority.rsplit_once(':');
+        parts.ok_or_else(|| format!("`{authority}` has no port"))
     }
 }
 

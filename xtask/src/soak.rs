@@ -34,14 +34,9 @@ fn build(steps: &mut Steps) -> Option<()> {
         return None;
     }
     steps.run("build echo-server and soak", || {
-        execute(&mut cargo([
-            "build",
-            "--release",
-            "--package",
-            "echo-server",
-            "--package",
-            "soak",
-        ]))
+        execute(&mut cargo(
+            "build --release --package echo-server --package soak",
+        ))
     })
 }
 

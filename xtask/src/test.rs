@@ -1,5 +1,7 @@
 //! `cargo xtask test`: all that needs nothing but cargo.
 
+use std::iter;
+
 use crate::{
     cargo::{cargo, members},
     fuzz, model,
@@ -10,53 +12,33 @@ use crate::{
 /// Runs every check, also after one that failed, so that one run shows all that is wrong.
 pub(crate) fn run(steps: &mut Steps) -> Option<()> {
     steps.run("format", || {
-        execute(&mut cargo(["fmt", "--all", "--check"]))
+        execute(&mut cargo("fmt --all --check"))
             .map_err(|error| format!("{error}; `cargo fmt --all` puts it right"))
     });
     tidy::run(steps);
     // What does not compile fails every step from here on: once is enough.
     steps.run("build the tests", || {
-        execute(&mut cargo([
-            "test",
-            "--workspace",
-            "--all-features",
-            "--tests",
-            "--no-run",
-        ]))
+        execute(&mut cargo(
+            "test --workspace --all-features --tests --no-run",
+        ))
     })?;
     steps.run("clippy", || {
-        execute(&mut cargo([
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--all-features",
-            "--",
-            "-Dwarnings",
-        ]))
+        execute(&mut cargo(
+            "clippy --workspace --all-targets --all-features -- -Dwarnings",
+        ))
     });
     steps.run("tests", || {
-        execute(&mut cargo([
-            "test",
-            "--workspace",
-            "--all-features",
-            "--tests",
-            "--no-fail-fast",
-        ]))
+        execute(&mut cargo(
+            "test --workspace --all-features --tests --no-fail-fast",
+        ))
     });
     steps.run("doctests", || {
-        execute(&mut cargo([
-            "test",
-            "--workspace",
-            "--all-features",
-            "--doc",
-            "--no-fail-fast",
-        ]))
+        execute(&mut cargo(
+            "test --workspace --all-features --doc --no-fail-fast",
+        ))
     });
     steps.run("docs", || {
-        execute(
-            cargo(["doc", "--workspace", "--all-features", "--no-deps"])
-                .env("RUSTDOCFLAGS", "-Dwarnings"),
-        )
+        execute(cargo("doc --workspace --all-features --no-deps").env("RUSTDOCFLAGS", "-Dwarnings"))
     });
     steps.run("each feature alone", each_feature_alone);
     // Also behind one that fails.
@@ -71,19 +53,13 @@ pub(crate) fn run(steps: &mut Steps) -> Option<()> {
 fn each_feature_alone() -> Result {
     let members = members()?.into_iter();
     for member in members.filter(|member| member.dir.starts_with("crates/")) {
-        check_alone(&member.name, None)?;
-        for feature in &member.features {
-            check_alone(&member.name, Some(feature))?;
+        let name = &member.name;
+        let features = member.features.iter().map(|feature| &**feature);
+        for feature in iter::once("").chain(features) {
+            execute(&mut cargo(&format!(
+                "clippy --quiet --no-default-features --package {name} --features={feature} -- -Dwarnings"
+            )))?;
         }
     }
     Ok(())
-}
-
-fn check_alone(name: &str, feature: Option<&str>) -> Result {
-    let mut command = cargo(["clippy", "--quiet", "--no-default-features", "--package"]);
-    command.arg(name);
-    if let Some(feature) = feature {
-        command.args(["--features", feature]);
-    }
-    execute(command.args(["--", "-Dwarnings"]))
 }

@@ -18,19 +18,13 @@ impl Identity {
     /// Makes a new one.
     pub(crate) fn self_signed() -> Result<Self> {
         let dir = target_dir()?.join("tls");
-        let make = [
-            "run",
-            "--package",
-            "echo-server",
-            "--example",
-            "self-signed",
-        ];
-        execute(cargo(make).arg(&dir))?;
+        execute(cargo("run --package echo-server --example self-signed").arg(&dir))?;
         Ok(Self {
             cert: dir.join("cert.pem"),
             key: dir.join("key.pem"),
         })
     }
+
     /// Both in one file, as HAProxy wants them.
     pub(crate) fn in_one_file(&self) -> Result<PathBuf> {
         let both = self.cert.with_file_name("both.pem");

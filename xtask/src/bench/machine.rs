@@ -12,6 +12,7 @@ use super::scenario::Peer;
 use crate::{
     cargo::release_binary,
     programs::on_path,
+    server,
     steps::{Ended, Result, execute},
 };
 
@@ -20,8 +21,6 @@ const CLIENT_PROCESSOR: &str = "1";
 
 /// Ten thousand sockets and some more.
 const FILES: &str = "--nofile=16384:";
-
-const READY: &str = "listening on http://";
 
 /// Looks for the programs and the processors; the error names the Debian package of a program that is missing.
 pub(super) fn check(instructions: bool) -> Result {
@@ -40,15 +39,12 @@ pub(super) type Report = HashMap<String, f64>;
 
 /// A running server; it ends with the value.
 #[derive(Debug)]
-pub(super) struct Server {
-    process: Ended,
-    address: String,
-}
+pub(super) struct Server(server::Server);
 
 impl Server {
     /// Starts the server of `peer`.
     pub(super) fn start(peer: Peer) -> Result<Self> {
-        Self::start_below(peer, Vec::new())
+        Self::start_below(peer, &[])
     }
 
     /// Starts it below callgrind, which writes to `file` when the server [finishes](Self::finish).
@@ -56,26 +52,16 @@ impl Server {
         let mut out = OsString::from("--callgrind-out-file=");
         out.push(file);
         let valgrind = ["valgrind", "--quiet", "--tool=callgrind"].map(OsString::from);
-        Self::start_below(peer, valgrind.into_iter().chain([out]).collect())
+        Self::start_below(peer, &[&valgrind[..], &[out]].concat())
     }
 
-    fn start_below(peer: Peer, emulator: Vec<OsString>) -> Result<Self> {
-        let mut process = pinned(SERVER_PROCESSOR)
+    fn start_below(peer: Peer, emulator: &[OsString]) -> Result<Self> {
+        let mut command = pinned(SERVER_PROCESSOR);
+        command
             .args(emulator)
             .arg(release_binary("bench-server")?)
-            .args(["--peer", peer.name])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map(Ended)
-            .map_err(|error| format!("cannot start the server of {}: {error}", peer.name))?;
-        let stdout = process.0.stdout.take().map(BufReader::new);
-        let line = stdout.and_then(|stdout| stdout.lines().next());
-        let address = line
-            .and_then(std::result::Result::ok)
-            .and_then(|line| Some(line.strip_prefix(READY)?.to_owned()))
-            .ok_or_else(|| format!("the server of {} does not say where it listens", peer.name))?;
-        Ok(Self { process, address })
+            .args(["--peer", peer.name]);
+        server::Server::start(&mut command).map(Self)
     }
 
     /// Runs a client with these arguments to its end.
@@ -122,20 +108,21 @@ impl Server {
         let mut command = pinned(CLIENT_PROCESSOR);
         command
             .arg(release_binary("bench-client")?)
-            .args(["--server", &self.address])
-            .args(["--pid", &self.process.0.id().to_string()])
+            .args(["--server", self.0.authority()?])
+            .args(["--pid", &self.0.process.0.id().to_string()])
             .args(arguments);
         Ok(command)
     }
 
     /// Asks the server to end, which lets callgrind write its file, and waits for it.
     pub(super) fn finish(mut self) -> Result {
-        let pid = self.process.0.id().to_string();
+        let process = &mut self.0.process.0;
+        let pid = process.id().to_string();
         let asked = Command::new("sh")
             .args(["-c", "kill -TERM \"$1\"", "sh", &pid])
             .status();
         asked.map_err(|error| format!("cannot run sh: {error}"))?;
-        let ended = self.process.0.wait();
+        let ended = process.wait();
         ended.map_err(|error| format!("cannot wait for the server: {error}"))?;
         Ok(())
     }

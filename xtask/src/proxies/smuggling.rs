@@ -97,10 +97,8 @@ pub(super) fn is_in_vain(route: &Route, python: &Path) -> Result {
     }
 
     // It would have been seen: without a proxy it is.
-    let (host, port) = server.host_and_port()?;
     let (_, wrong) = REFUSED[0];
-    smuggle(&format!("{host}:{port}"), wrong, Behind::Handshake)
-        .map_err(|error| error.to_string())?;
+    smuggle(server.authority()?, wrong, Behind::Handshake).map_err(|error| error.to_string())?;
     wait_for(&log, FORBIDDEN)
 }
 
