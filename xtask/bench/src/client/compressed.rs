@@ -12,8 +12,7 @@ use towline_protocol::{Decoded, Decoder, Event, Limits, Opcode, Role, encode_fra
 
 use crate::connection::open_offering;
 use crate::process::Process;
-
-const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+use crate::wire::KEY;
 
 /// How many different messages there are.
 const MESSAGES: usize = 61;
