@@ -90,7 +90,7 @@ enum Stage {
     },
     /// Here.
     Open,
-    /// The endpoint speaks the protocol by itself.
+    /// The endpoint reads and writes the connection by itself.
     #[cfg(feature = "tungstenite")]
     Lent,
     Ended,
@@ -255,14 +255,14 @@ impl Driver {
         }
     }
 
-    /// Goes on with a connection that was lent, when the endpoint has given it back or never took it.
+    /// Goes on with a connection that was lent, once the loan has ended.
     #[cfg(feature = "tungstenite")]
     fn take_back(&mut self) {
         let connection = match self.shared.take_back() {
             None => return,
             Some(Returned::Unused(upgraded)) => Connection::new(upgraded, &self.shared),
             Some(Returned::Used(io)) => Connection::ending(io, &self.shared),
-            Some(Returned::Never) => return self.end(),
+            Some(Returned::Revoked) => return self.end(),
         };
         self.here(connection);
     }

@@ -248,7 +248,7 @@ impl Slot {
         );
         #[cfg(feature = "tungstenite")]
         if options.borrow {
-            shared.ask_to_borrow();
+            shared.request_loan();
         }
         let policies = options.policies;
         #[cfg(feature = "tungstenite")]

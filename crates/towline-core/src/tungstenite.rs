@@ -102,7 +102,7 @@ pub struct Transport {
 impl Transport {
     /// The transport, and what was read from it already.
     fn new(socket: WebSocket) -> (Self, Bytes) {
-        let (io, already_read) = match socket.shared().borrow().map(Io::new) {
+        let (io, already_read) = match socket.shared().take_loan().map(Io::new) {
             Some((io, already_read)) => (Some(io), already_read),
             None => (None, Bytes::new()),
         };

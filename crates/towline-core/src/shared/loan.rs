@@ -1,4 +1,4 @@
-//! A connection that the endpoint speaks over by itself: the driver lends it, and ends it when it comes back.
+//! The loan of a connection: the endpoint reads and writes it by itself, and the driver ends it when it comes back.
 
 use std::mem;
 use std::task::{Context, Poll};
@@ -8,29 +8,30 @@ use hyper::upgrade::Upgraded;
 use super::{List, Shared};
 use crate::io::Io;
 
-/// Where the connection is.
+/// Who has the connection.
 #[derive(Debug, Default)]
 pub(super) enum Loan {
-    /// With the driver, which nobody asked for it.
+    /// The driver: no loan was requested.
     #[default]
     None,
-    /// With the server still, and the endpoint will have it.
-    Asked,
-    /// Here for the endpoint.
+    /// The HTTP server, until the upgrade is done. Then it is offered to the endpoint.
+    Requested,
+    /// This state holds it until the endpoint takes it.
     Offered(Box<Upgraded>),
-    /// With the endpoint.
+    /// The endpoint.
     Taken,
-    /// Here for the driver.
+    /// This state holds it until the driver takes it back.
     Returned(Box<Io>),
 }
 
-/// What the driver has of a connection that it lent.
+/// Result of [`Shared::take_back`]: how a loan ended.
 pub(crate) enum Returned {
-    /// The endpoint never took it.
+    /// The endpoint never took the connection.
     Unused(Upgraded),
+    /// The endpoint dropped the connection.
     Used(Io),
-    /// The socket was ended while the endpoint had it.
-    Never,
+    /// The socket ended while the endpoint had the connection. The endpoint drops it.
+    Revoked,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,21 +41,22 @@ pub(crate) enum Direction {
 }
 
 impl Loan {
-    /// Whether the connection is not the driver's, or will not be.
+    /// Returns `true` if a loan was requested and has not ended.
     pub(super) fn is_out(&self) -> bool {
         !matches!(self, Self::None)
     }
 }
 
 impl Shared {
-    pub(crate) fn ask_to_borrow(&self) {
-        self.with(|state, _| state.loan = Loan::Asked);
+    /// Called before the upgrade is done.
+    pub(crate) fn request_loan(&self) {
+        self.with(|state, _| state.loan = Loan::Requested);
     }
 
-    /// Lends the connection if the endpoint asked for it; otherwise it is the driver's.
+    /// Offers the connection to the endpoint if a loan was requested; returns it to the driver otherwise.
     pub(crate) fn lend(&self, upgraded: Upgraded) -> Option<Upgraded> {
         self.with(|state, _| {
-            if matches!(state.loan, Loan::Asked) {
+            if matches!(state.loan, Loan::Requested) {
                 state.loan = Loan::Offered(Box::new(upgraded));
                 None
             } else {
@@ -63,8 +65,8 @@ impl Shared {
         })
     }
 
-    /// The connection, unless the socket was ended before the endpoint came for it.
-    pub(crate) fn borrow(&self) -> Option<Upgraded> {
+    /// Takes the connection for the endpoint. Returns `None` if the socket ended before.
+    pub(crate) fn take_loan(&self) -> Option<Upgraded> {
         self.with(
             |state, _| match mem::replace(&mut state.loan, Loan::Taken) {
                 Loan::Offered(upgraded) => Some(*upgraded),
@@ -73,7 +75,7 @@ impl Shared {
         )
     }
 
-    /// Ready when the endpoint may not use the connection any longer.
+    /// Ready when the socket has ended: the endpoint may not use the connection any longer.
     pub(crate) fn poll_revoked(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<()> {
         self.with(|state, wakes| {
             if state.shut {
@@ -93,11 +95,11 @@ impl Shared {
         })
     }
 
-    /// The endpoint is done with the connection.
+    /// Called when the endpoint drops the connection.
     pub(crate) fn give_back(&self, io: Io) {
         let io = Box::new(io);
         self.with(|state, wakes| {
-            // Behind the endpoint's frames comes none of the driver's.
+            // The driver must not write a Close: the endpoint may have sent its own, or stopped inside a frame.
             state.close.queued = true;
             state.shut = true;
             state.loan = Loan::Returned(io);
@@ -105,7 +107,7 @@ impl Shared {
         });
     }
 
-    /// The connection if it is not the endpoint's any more.
+    /// Takes the connection for the driver. Returns `None` while the loan goes on.
     pub(crate) fn take_back(&self) -> Option<Returned> {
         self.with(|state, _| {
             state.wakers.poked = false;
@@ -113,7 +115,7 @@ impl Shared {
             match mem::take(&mut state.loan) {
                 Loan::Returned(io) => Some(Returned::Used(*io)),
                 Loan::Offered(upgraded) if over => Some(Returned::Unused(*upgraded)),
-                Loan::Taken if over => Some(Returned::Never),
+                Loan::Taken if over => Some(Returned::Revoked),
                 loan => {
                     state.loan = loan;
                     None
