@@ -1,4 +1,4 @@
-//! A handler written for tokio-tungstenite, moved inside of the upgrade layer:
+//! A handler written for tokio-tungstenite, moved inside the upgrade layer:
 //! `cargo run -p examples --bin with-tungstenite`.
 //!
 //! `handle` is as it was under `accept_async(tcp_stream)`. What changes is around it: the limit counts open sockets.
@@ -9,9 +9,9 @@ mod listen;
 use axum::{Router, routing::any};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::{self, Message, protocol::Role};
 use tower::limit::GlobalConcurrencyLimitLayer;
-use towline::tokio_tungstenite::WebSocketStream;
-use towline::tokio_tungstenite::tungstenite::{self, Message};
 use towline::{AcceptError, OriginLayer, UpgradeLayer, WebSocketUpgrade};
 
 use crate::listen::listen;
@@ -25,7 +25,8 @@ fn app() -> Router {
 }
 
 async fn endpoint(upgrade: WebSocketUpgrade) -> Result<(), AcceptError> {
-    let stream = upgrade.accept_tungstenite().await?;
+    let raw = upgrade.accept_raw().await?;
+    let stream = WebSocketStream::from_raw_socket(raw, Role::Server, None).await;
     if let Err(error) = handle(stream).await {
         eprintln!("socket failed: {error}");
     }
@@ -58,7 +59,7 @@ mod tests {
     use http::HeaderValue;
     use tokio::net::TcpListener;
     use tokio_tungstenite::connect_async;
-    use towline::tokio_tungstenite::tungstenite::{Error, client::IntoClientRequest};
+    use tokio_tungstenite::tungstenite::{Error, client::IntoClientRequest};
 
     use super::*;
 

@@ -141,8 +141,7 @@ impl Connection {
         self.policies = policies;
     }
 
-    /// A connection whose frames were the endpoint's own: what is left is its orderly end.
-    #[cfg(feature = "tungstenite")]
+    /// A raw connection that the endpoint dropped: what is left is its orderly end.
     pub(crate) fn ending(io: Io, shared: &Shared) -> Self {
         shared.ended();
         Self {

@@ -18,7 +18,6 @@ use crate::deadline::deadline_after;
 use crate::error::UpgradeFailed;
 use crate::pipeline::Remote;
 use crate::policies::{Policies, Running};
-#[cfg(feature = "tungstenite")]
 use crate::shared::Returned;
 use crate::shared::{Batch, Shared};
 use crate::timer::Timer;
@@ -91,7 +90,6 @@ enum Stage {
     /// Here.
     Open,
     /// The endpoint reads and writes the connection by itself.
-    #[cfg(feature = "tungstenite")]
     Lent,
     Ended,
 }
@@ -212,7 +210,6 @@ impl Driver {
     }
 
     fn open(&mut self, upgraded: Upgraded, policies: &Policies) {
-        #[cfg(feature = "tungstenite")]
         let Some(upgraded) = self.shared.lend(upgraded) else {
             self.stage = Stage::Lent;
             return self.shared.open();
@@ -249,14 +246,12 @@ impl Driver {
                     self.upgrade_failed(UpgradeFailed::TimedOut);
                 }
             }
-            #[cfg(feature = "tungstenite")]
             Stage::Lent => self.take_back(),
             Stage::Open | Stage::Ended => {}
         }
     }
 
     /// Goes on with a connection that was lent, once the loan has ended.
-    #[cfg(feature = "tungstenite")]
     fn take_back(&mut self) {
         let connection = match self.shared.take_back() {
             None => return,

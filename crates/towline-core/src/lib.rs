@@ -32,6 +32,7 @@
 //! - [`WebSocketUpgrade`] decides, before any 101: sub-protocol, headers, limits;
 //! - [`WebSocket`] is a handle. A *driver* owns the connection: it answers pings, runs the close handshake and writes
 //!   what was queued whatever the endpoint is doing. Driver and endpoint share one task;
+//! - [`RawConnection`] takes its place where another WebSocket library is to read and write the frames;
 //! - [`Closed`] tells how the socket ended: code, reason, who closed, what was sent and received;
 //! - [`pipeline`] is what an upgrade layer is built on.
 //!
@@ -43,11 +44,11 @@
 //! | `deflate` | compression of messages by permessage-deflate (RFC 7692): `WebSocketUpgrade::compression` |
 //! | `test-util` | `test_util`: a tungstenite client for any tower service, in memory |
 //! | `tracing` | an event when an upgrade fails or an endpoint does |
-//! | `tungstenite` | [`WebSocketUpgrade::accept_tungstenite`]; messages, close codes and close frames convert to and from tungstenite's. tokio-tungstenite 0.30 is part of the API: another version of it is another version of this crate |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod control;
+mod raw;
 mod receiver;
 mod sender;
 mod upgrade;
@@ -80,8 +81,6 @@ mod axum;
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub mod test_util;
 mod trace;
-#[cfg(feature = "tungstenite")]
-mod tungstenite;
 
 #[cfg(feature = "deflate")]
 #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
@@ -92,14 +91,6 @@ pub use towline_protocol::{
     CloseCode, CloseFrame, InvalidClose, Limits, Message, Opcode, Text, Violation,
 };
 
-#[cfg(feature = "tungstenite")]
-#[cfg_attr(docsrs, doc(cfg(feature = "tungstenite")))]
-#[doc(no_inline)]
-pub use tokio_tungstenite;
-#[cfg(feature = "tungstenite")]
-#[cfg_attr(docsrs, doc(cfg(feature = "tungstenite")))]
-pub use towline_protocol::NotAMessage;
-
 pub use self::closed::{Closed, ClosedBy, RoundTrip};
 pub use self::control::{Control, WaitClosed, WaitDraining};
 pub use self::deadline::deadline_after;
@@ -107,10 +98,8 @@ pub use self::error::{AcceptError, PingError, SendError, TrySendError, UpgradeFa
 pub use self::handshake_error::{HandshakeError, HandshakeErrorKind};
 pub use self::policies::{Offered, PolicyFactory};
 pub use self::policy::{Action, Event, SocketPolicy, SocketState};
+pub use self::raw::RawConnection;
 pub use self::receiver::Receiver;
 pub use self::sender::{SendOptions, Sender};
-#[cfg(feature = "tungstenite")]
-#[cfg_attr(docsrs, doc(cfg(feature = "tungstenite")))]
-pub use self::tungstenite::Transport;
 pub use self::upgrade::{Accept, Outcome, WebSocketUpgrade};
 pub use self::websocket::WebSocket;

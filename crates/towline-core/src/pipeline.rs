@@ -246,15 +246,10 @@ impl Slot {
             #[cfg(feature = "deflate")]
             options.compression,
         );
-        #[cfg(feature = "tungstenite")]
-        if options.borrow {
+        if options.raw {
             shared.request_loan();
         }
         let policies = options.policies;
-        #[cfg(feature = "tungstenite")]
-        let lent = options.borrow;
-        #[cfg(not(feature = "tungstenite"))]
-        let lent = false;
         let mut state = self.state.lock();
         let waker = match &mut *state {
             State::Offered { draining: true, .. } | State::Aborted => {
@@ -265,7 +260,8 @@ impl Slot {
             State::Answered => return Err(AcceptError::Answered),
             State::Cancelled => return Err(AcceptError::Cancelled),
         };
-        if !lent {
+        // A raw connection runs no policies: its layers warn of that.
+        if !options.raw {
             policies.claim();
         }
         *state = State::Accepted(Box::new(Chosen {
@@ -288,9 +284,8 @@ impl Slot {
     /// The compression that these options and the client's offers come to.
     #[cfg(feature = "deflate")]
     pub(crate) fn negotiate(&self, options: &Options) -> Option<PerMessageDeflate> {
-        #[cfg(feature = "tungstenite")]
-        if options.borrow {
-            // It speaks no extension.
+        if options.raw {
+            // The endpoint's library is not told of extensions.
             return None;
         }
         self.handshake.negotiate(options.compression.as_ref()?)

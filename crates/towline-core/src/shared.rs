@@ -6,7 +6,6 @@
 mod close;
 mod draining;
 mod inbox;
-#[cfg(feature = "tungstenite")]
 mod loan;
 mod pings;
 mod policy_side;
@@ -32,7 +31,6 @@ use self::close::{Close, Request, Seen};
 pub(crate) use self::driver_side::{Orders, Written};
 use self::inbox::Inbox;
 pub(crate) use self::inbox::{Batch, Room, release};
-#[cfg(feature = "tungstenite")]
 pub(crate) use self::loan::{Direction, Returned};
 use self::pings::Pings;
 #[cfg(test)]
@@ -100,7 +98,6 @@ struct State {
     traffic: Traffic,
     watched: policy_side::Watched,
     wakers: Wakers,
-    #[cfg(feature = "tungstenite")]
     loan: loan::Loan,
 }
 
@@ -153,7 +150,6 @@ impl Shared {
             traffic: Traffic::default(),
             watched: policy_side::Watched::default(),
             wakers: Wakers::default(),
-            #[cfg(feature = "tungstenite")]
             loan: loan::Loan::default(),
         };
         Arc::new(Self {

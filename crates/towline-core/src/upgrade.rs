@@ -44,9 +44,8 @@ pub(crate) struct Options {
     #[cfg(feature = "deflate")]
     pub(crate) compression: Option<Compression>,
     pub(crate) policies: Policies,
-    /// The endpoint speaks the protocol by itself.
-    #[cfg(feature = "tungstenite")]
-    pub(crate) borrow: bool,
+    /// The endpoint gets the connection itself.
+    pub(crate) raw: bool,
 }
 
 impl WebSocketUpgrade {
@@ -59,8 +58,7 @@ impl WebSocketUpgrade {
             #[cfg(feature = "deflate")]
             compression: None,
             policies: Policies::default(),
-            #[cfg(feature = "tungstenite")]
-            borrow: false,
+            raw: false,
         };
         Self { slot, options }
     }

@@ -83,6 +83,8 @@ async fn main() -> std::io::Result<()> {
 //!   [`WebSocketUpgrade::of`]. What can be refused is refused before the 101.
 //! - [`WebSocket`] is a handle. The driver behind it answers pings, runs the close handshake and writes what is queued,
 //!   whatever the endpoint is doing.
+//! - [`RawConnection`] takes its place where another WebSocket library is to read and write the frames:
+//!   [`WebSocketUpgrade::accept_raw`].
 //! - [`Closed`] tells how the socket ended. It is the endpoint's response, and it rides in that response's extensions for
 //!   the layers to read.
 //! - [`OriginLayer`] refuses the handshakes of foreign pages, which CORS does not.
@@ -127,7 +129,6 @@ async fn main() -> std::io::Result<()> {
 //! | `origin` | yes | [`OriginLayer`] |
 //! | `test-util` | no | `test_util`: a tungstenite client for any stack, in memory, to test with |
 //! | `tracing` | yes | the request's span stays with the pipeline; events for what goes wrong |
-//! | `tungstenite` | no | `WebSocketUpgrade::accept_tungstenite`: the socket as tokio-tungstenite 0.30 has it; conversions of messages |
 //! | `upgrade` | yes | [`UpgradeLayer`] |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

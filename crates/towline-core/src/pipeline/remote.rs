@@ -54,7 +54,7 @@ impl Remote {
 
     /// Closes the socket with `frame`, behind what is queued. The first close of a socket stands.
     ///
-    /// One that tungstenite speaks over is left alone: only its endpoint knows where a frame may begin.
+    /// A raw connection gets no Close: only its endpoint knows where a frame may begin.
     pub fn close(&self, frame: CloseFrame) {
         let socket = match &self.0 {
             Target::Offer(slot) => slot.state.lock().socket(),

@@ -38,7 +38,6 @@ impl Shared {
     pub(crate) fn close_drained(&self, frame: CloseFrame) {
         self.with(|state, wakes| {
             // The endpoint may be in the middle of a frame.
-            #[cfg(feature = "tungstenite")]
             if state.loan.is_out() {
                 return;
             }

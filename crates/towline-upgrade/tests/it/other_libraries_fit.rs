@@ -10,7 +10,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use tower::Layer;
 use towline_core::pipeline::{Driver, Offer};
 use towline_core::{
-    Accept, AcceptError, Closed, HandshakeError, Message, SendError, Transport, UpgradeFailed,
+    Accept, AcceptError, Closed, HandshakeError, Message, RawConnection, SendError, UpgradeFailed,
     WaitClosed, WebSocket, WebSocketUpgrade,
 };
 use towline_upgrade::{Pipeline, ResponseFuture, Upgrade, UpgradeBody, UpgradeLayer};
@@ -146,5 +146,5 @@ fn futures_are_send() {
     assert_send::<Driver>();
     assert_send::<Pipeline<Inner>>();
     assert_send::<ResponseFuture<Inner, ()>>();
-    assert_send::<Transport>();
+    assert_send::<RawConnection>();
 }

@@ -8,6 +8,8 @@ use http::{Request, Response};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tower::{Layer, service_fn};
 use towline_core::{
     Action, CloseCode, ClosedBy, Event, HandshakeErrorKind, InvalidClose, PolicyFactory,
@@ -551,12 +553,13 @@ async fn a_panic_counts_as_closed() {
 
 /// Only the endpoint knows where a frame of its may begin.
 #[tokio::test(start_paused = true)]
-async fn a_socket_of_tungstenite_is_closed_by_its_endpoint_or_aborted() {
+async fn a_raw_connection_is_closed_by_its_endpoint_or_aborted() {
     for watches in [true, false] {
         let sockets = Sockets::new();
         let layer = UpgradeLayer::new().sockets(&sockets);
         let (mut peer, ended) = open_under(layer, move |upgrade| async move {
-            let mut stream = upgrade.accept_tungstenite().await.unwrap();
+            let raw = upgrade.accept_raw().await.unwrap();
+            let mut stream = WebSocketStream::from_raw_socket(raw, Role::Server, None).await;
             if watches {
                 stream.get_ref().draining().await;
                 stream.close(None).await.unwrap();

@@ -1,4 +1,4 @@
-//! A socket that tungstenite speaks over has the same pipeline around it.
+//! A raw connection, here read and written by tungstenite, has the same pipeline around it.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,9 +10,10 @@ use http::{HeaderValue, Response, Version, header};
 use tokio::sync::oneshot;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
-use tokio_tungstenite::tungstenite::{Error, Message as TungsteniteMessage};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tower::Layer;
-use towline_core::{AcceptError, Message, Transport, UpgradeFailed, WebSocketUpgrade};
+use towline_core::{AcceptError, RawConnection, UpgradeFailed, WebSocketUpgrade};
 use towline_upgrade::UpgradeLayer;
 
 use crate::support::{
@@ -20,23 +21,35 @@ use crate::support::{
     handshake_with, once, open_under, poll_once, response, serve, serve_unanswered, settle, soon,
 };
 
-/// Echoes by way of our own messages; the stream is dropped when it ends.
-pub(crate) async fn echo(mut stream: WebSocketStream<Transport>) {
+/// Accepts a raw connection and gives it to tungstenite, with the limits of the layer or the endpoint.
+pub(crate) async fn accept(
+    upgrade: WebSocketUpgrade,
+) -> Result<WebSocketStream<RawConnection>, AcceptError> {
+    let raw = upgrade.accept_raw().await?;
+    let limit = Some(raw.limits().max_message_size);
+    let config = WebSocketConfig::default()
+        .max_message_size(limit)
+        .max_frame_size(limit);
+    Ok(WebSocketStream::from_raw_socket(raw, Role::Server, Some(config)).await)
+}
+
+/// Echoes messages, and drops the stream when it ends.
+pub(crate) async fn echo(mut stream: WebSocketStream<RawConnection>) {
     while let Some(Ok(message)) = stream.next().await {
-        if let Ok(message) = Message::try_from(message) {
-            stream.send(message.into()).await.unwrap();
+        if message.is_text() || message.is_binary() {
+            stream.send(message).await.unwrap();
         }
     }
 }
 
-/// Opens a socket to an endpoint of tungstenite's.
+/// Opens a socket to an endpoint that uses tungstenite.
 pub(crate) async fn open<F, Fut>(layer: UpgradeLayer, endpoint: F) -> (Peer, Ended)
 where
-    F: FnOnce(WebSocketStream<Transport>) -> Fut + Send + 'static,
+    F: FnOnce(WebSocketStream<RawConnection>) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
     open_under(layer, |upgrade| async {
-        endpoint(upgrade.accept_tungstenite().await.unwrap()).await;
+        endpoint(accept(upgrade).await.unwrap()).await;
         response(200, "")
     })
     .await
@@ -87,7 +100,7 @@ async fn a_stream_outlives_its_endpoint() {
     let counting = Counting::default();
     let layer = UpgradeLayer::new().executor(counting.clone());
     let (service, ended) = once(|request| async move {
-        let stream = WebSocketUpgrade::of(&request)?.accept_tungstenite().await?;
+        let stream = accept(WebSocketUpgrade::of(&request)?).await?;
         tokio::spawn(echo(stream));
         Ok(response(200, ""))
     });
@@ -102,14 +115,14 @@ async fn a_stream_outlives_its_endpoint() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_transport_tells_what_was_agreed_on() {
+async fn the_connection_tells_what_was_agreed_on() {
     let (service, _ended) = once(|request| async move {
         let upgrade = WebSocketUpgrade::of(&request)?.protocols(["superchat"]);
-        let mut stream = upgrade.accept_tungstenite().await?;
-        let transport = stream.get_ref();
-        let protocol = transport.protocol().unwrap_or("none").to_owned();
-        assert_eq!(transport.version(), Version::HTTP_11);
-        stream.send(TungsteniteMessage::text(protocol)).await?;
+        let mut stream = accept(upgrade).await?;
+        let raw = stream.get_ref();
+        let protocol = raw.protocol().unwrap_or("none").to_owned();
+        assert_eq!(raw.version(), Version::HTTP_11);
+        stream.send(Message::text(protocol)).await?;
         Ok(response(200, ""))
     });
     let (reply, mut peer) = serve(UpgradeLayer::new().layer(service))
@@ -120,7 +133,7 @@ async fn the_transport_tells_what_was_agreed_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_have_the_limit_of_the_layer_or_the_accept() {
+async fn the_library_can_be_given_the_limits_of_the_layer_or_the_accept() {
     for by_layer in [true, false] {
         let (sender, receiver) = oneshot::channel();
         let layer = UpgradeLayer::new().max_message_size(if by_layer { 1000 } else { 10 });
@@ -129,7 +142,7 @@ async fn messages_have_the_limit_of_the_layer_or_the_accept() {
                 true => upgrade,
                 false => upgrade.max_message_size(1000),
             };
-            let mut stream = upgrade.accept_tungstenite().await.unwrap();
+            let mut stream = accept(upgrade).await.unwrap();
             let config = *stream.get_config();
             let just_fits = stream.next().await.unwrap().unwrap();
             assert_eq!(just_fits.len(), 1000);
@@ -155,7 +168,7 @@ async fn messages_have_the_limit_of_the_layer_or_the_accept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_is_1_mib_by_default() {
+async fn the_limit_to_give_it_is_1_mib_by_default() {
     let (mut peer, _ended) = open(UpgradeLayer::new(), echo).await;
     let payload = vec![b'x'; 1 << 20];
     peer.send(TEXT, &payload).await;
@@ -176,7 +189,7 @@ async fn options_are_checked_before_the_101() {
     let (service, _ended) = once(|request| async move {
         let upgrade = WebSocketUpgrade::of(&request)?
             .header(header::CONNECTION, HeaderValue::from_static("close"));
-        let error = upgrade.accept_tungstenite().await.unwrap_err();
+        let error = upgrade.accept_raw().await.unwrap_err();
         assert!(matches!(error, AcceptError::ReservedHeader(_)), "{error:?}");
         Ok(Response::<String>::from(error))
     });
@@ -190,12 +203,7 @@ async fn options_are_checked_before_the_101() {
 async fn a_connection_that_never_comes_fails_the_accept() {
     let (sender, receiver) = oneshot::channel();
     let (service, _ended) = once(|request| async move {
-        let _ = sender.send(
-            WebSocketUpgrade::of(&request)?
-                .accept_tungstenite()
-                .await
-                .map(drop),
-        );
+        let _ = sender.send(WebSocketUpgrade::of(&request)?.accept_raw().await.map(drop));
         Ok(response(200, ""))
     });
     let clock = Clock::start();
@@ -215,7 +223,7 @@ async fn an_accept_that_is_dropped_closes_with_1011() {
     for connected in [false, true] {
         let (mut peer, _ended) = open_under(UpgradeLayer::new(), move |upgrade| async move {
             {
-                let mut accept = pin!(upgrade.accept_tungstenite());
+                let mut accept = pin!(upgrade.accept_raw());
                 assert!(poll_once(&mut accept).await.is_pending());
                 if connected {
                     // The connection comes, and the accept does not look.

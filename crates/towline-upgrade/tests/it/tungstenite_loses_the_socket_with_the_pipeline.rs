@@ -1,4 +1,4 @@
-//! When the pipeline of a socket ends first, tungstenite's reads and writes fail.
+//! When the pipeline of a raw connection ends first, reads and writes fail.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -9,18 +9,18 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio_tungstenite::tungstenite::Error;
 use tower::Layer;
-use towline_core::{Transport, WebSocketUpgrade};
+use towline_core::{RawConnection, WebSocketUpgrade};
 use towline_upgrade::UpgradeLayer;
 
 use crate::support::{Counting, once, open_under, poll_once, response, serve, settle, soon};
-use crate::tungstenite_lives_in_the_pipeline::{echo, open};
+use crate::tungstenite_lives_in_the_pipeline::{accept, echo, open};
 
 /// A task that reads, another that writes more than the peer takes, and the error of each.
 ///
-/// They speak over the bare transport: tungstenite wakes reader and writer together. Both halves are kept, so nothing but
+/// They have no library between: tungstenite wakes reader and writer together. Both halves are kept, so nothing but
 /// the end of the pipeline ends the other one.
-fn read_and_write(transport: Transport) -> [oneshot::Receiver<io::Error>; 2] {
-    let (mut input, mut output) = tokio::io::split(transport);
+fn read_and_write(raw: RawConnection) -> [oneshot::Receiver<io::Error>; 2] {
+    let (mut input, mut output) = tokio::io::split(raw);
     let (read, reads) = oneshot::channel();
     let (written, writes) = oneshot::channel();
     tokio::spawn(async move {
@@ -68,8 +68,8 @@ async fn when_the_task_of_the_pipeline_is_dropped() {
     let layer = UpgradeLayer::new().executor(executor.clone());
     let (sender, errors) = oneshot::channel();
     let (service, ended) = once(|request| async move {
-        let stream = WebSocketUpgrade::of(&request)?.accept_tungstenite().await?;
-        let _ = sender.send(read_and_write(stream.into_inner()));
+        let raw = WebSocketUpgrade::of(&request)?.accept_raw().await?;
+        let _ = sender.send(read_and_write(raw));
         Ok(response(200, ""))
     });
     let mut peer = serve(layer.layer(service)).open().await;
@@ -91,8 +91,8 @@ async fn when_the_endpoint_fails() {
     let layer = UpgradeLayer::new().executor(counting.clone());
     let (sender, errors) = oneshot::channel();
     let (service, _ended) = once(|request| async move {
-        let stream = WebSocketUpgrade::of(&request)?.accept_tungstenite().await?;
-        let _ = sender.send(read_and_write(stream.into_inner()));
+        let raw = WebSocketUpgrade::of(&request)?.accept_raw().await?;
+        let _ = sender.send(read_and_write(raw));
         settle().await;
         Ok(response(500, ""))
     });
@@ -109,13 +109,13 @@ async fn when_the_endpoint_fails_before_the_stream_is_there() {
     let (mut peer, _ended) = open_under(UpgradeLayer::new(), |upgrade| async {
         let (go, gone) = oneshot::channel::<()>();
         tokio::spawn(async {
-            let mut accept = Box::pin(upgrade.accept_tungstenite());
-            assert!(poll_once(&mut accept).await.is_pending());
+            let mut accepting = Box::pin(accept(upgrade));
+            assert!(poll_once(&mut accepting).await.is_pending());
             go.send(()).unwrap();
             // The connection comes and is the driver's again.
             settle().await;
             settle().await;
-            let mut stream = accept.await.unwrap();
+            let mut stream = accepting.await.unwrap();
             let _ = sender.send(stream.next().await.unwrap().unwrap_err());
         });
         gone.await.unwrap();
@@ -135,7 +135,7 @@ async fn a_panic_ends_the_connection() {
     let counting = Counting::default();
     let layer = UpgradeLayer::new().executor(counting.clone());
     let (service, _ended) = once(|request| async move {
-        let mut stream = WebSocketUpgrade::of(&request)?.accept_tungstenite().await?;
+        let mut stream = accept(WebSocketUpgrade::of(&request)?).await?;
         let message = stream.next().await;
         if message.is_some() {
             panic!("a message that panics");

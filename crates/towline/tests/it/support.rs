@@ -128,12 +128,13 @@ where
     address
 }
 
-/// An endpoint that echoes by tungstenite.
+/// An endpoint that gives its raw connection to tungstenite, and echoes.
 pub(crate) async fn tungstenite_echo(
     request: Request<NoBody>,
 ) -> Result<Response<NoBody>, Infallible> {
     let upgrade = WebSocketUpgrade::of(&request).unwrap();
-    let mut stream = upgrade.accept_tungstenite().await.unwrap();
+    let raw = upgrade.accept_raw().await.unwrap();
+    let mut stream = WebSocketStream::from_raw_socket(raw, Role::Server, None).await;
     while let Some(Ok(message)) = stream.next().await {
         if message.is_text() || message.is_binary() {
             stream.send(message).await.unwrap();

@@ -1,4 +1,4 @@
-//! `accept_tungstenite` gives the socket to tungstenite, and the layers stay until that is done with it.
+//! The layers around a raw connection stay until tungstenite, which has it, drops it.
 
 use std::convert::Infallible;
 
@@ -6,9 +6,10 @@ use futures_util::{SinkExt, StreamExt};
 use http::{Request, Response};
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::time::Duration;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::{ServiceBuilder, ServiceExt, layer::layer_fn, service_fn};
 use towline::{UpgradeLayer, WebSocketUpgrade};
@@ -90,7 +91,8 @@ async fn a_client_that_reads_late_gets_everything() {
 async fn a_close_is_not_lost_when_the_endpoint_drops_the_stream() {
     async fn endpoint(request: Request<NoBody>) -> Result<Response<NoBody>, Infallible> {
         let upgrade = WebSocketUpgrade::of(&request).unwrap();
-        let mut stream = upgrade.accept_tungstenite().await.unwrap();
+        let raw = upgrade.accept_raw().await.unwrap();
+        let mut stream = WebSocketStream::from_raw_socket(raw, Role::Server, None).await;
         let message = stream.next().await.unwrap().unwrap();
         stream.send(message).await.unwrap();
         let frame = CloseFrame {
