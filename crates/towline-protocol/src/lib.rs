@@ -25,7 +25,6 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `deflate` | compression of messages: the extension permessage-deflate (RFC 7692) |
-//! | `tungstenite` | conversions of messages, close codes and close frames to and from tungstenite 0.30 |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -39,8 +38,6 @@ mod frame;
 pub mod handshake;
 mod mask;
 mod message;
-#[cfg(feature = "tungstenite")]
-mod tungstenite;
 mod utf8;
 mod violation;
 
@@ -49,7 +46,4 @@ pub use self::decoder::{Decoded, Decoder, Event, Limits, Role};
 pub use self::encoder::{encode_close, encode_frame, encode_header};
 pub use self::frame::{HeaderBytes, Opcode};
 pub use self::message::{InvalidText, Message, Text};
-#[cfg(feature = "tungstenite")]
-#[cfg_attr(docsrs, doc(cfg(feature = "tungstenite")))]
-pub use self::tungstenite::NotAMessage;
 pub use self::violation::Violation;
