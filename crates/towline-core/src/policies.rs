@@ -198,7 +198,13 @@ impl Policies {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+    use towline_protocol::Limits;
+
     use super::*;
+    use crate::pipeline::Offer;
 
     struct Nothing;
     struct Other;
@@ -241,5 +247,35 @@ mod tests {
         offer(&mut request, || Some(Other));
         offer(&mut request, || None::<Nothing>);
         assert_eq!(made(&mut request), 1);
+    }
+
+    /// So `Offered::check` warns of a policy whose socket is a raw connection.
+    #[test]
+    fn a_raw_connection_claims_none() {
+        let mut request = Request::builder()
+            .header("host", "example.com")
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .body(())
+            .unwrap();
+        let handshake = pipeline::head(&request).check().unwrap();
+        let on_upgrade = hyper::upgrade::on(&mut request);
+        let is_claimed = |accept: fn(WebSocketUpgrade)| {
+            let timeout = Duration::from_secs(1);
+            let limits = Limits::default();
+            let (_offer, upgrade) =
+                Offer::new(handshake.clone(), on_upgrade.clone(), limits, timeout);
+            let mut request = Request::new(());
+            request.extensions_mut().insert(upgrade);
+            let Offered(left) = PolicyFactory::new(|_| Some(Nothing)).offer(&mut request);
+            accept(request.extensions_mut().remove().unwrap());
+            left.unwrap().claimed.load(Ordering::Acquire)
+        };
+        assert!(is_claimed(|upgrade| drop(upgrade.accept().now_or_never())));
+        assert!(!is_claimed(|upgrade| drop(
+            upgrade.accept_raw().now_or_never()
+        )));
     }
 }

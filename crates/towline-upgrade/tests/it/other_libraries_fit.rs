@@ -1,7 +1,8 @@
-//! The handle among futures-util's combinators, and tungstenite as the client.
+//! The handle among futures-util's combinators, tungstenite as the client, and fastwebsockets over a raw connection.
 
 use std::time::Duration;
 
+use fastwebsockets::{FragmentCollector, OpCode, Role, WebSocketError};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::DuplexStream;
 use tokio_tungstenite::tungstenite::Message as TungsteniteMessage;
@@ -15,7 +16,10 @@ use towline_core::{
 };
 use towline_upgrade::{Pipeline, ResponseFuture, Upgrade, UpgradeBody, UpgradeLayer};
 
-use crate::support::{echo, once, open_served, poll_once, respond, serve, soon, without_spinning};
+use crate::support::{
+    BINARY, CONTINUATION, End, HANDSHAKE, PING, PONG, TEXT, echo, frame, once, open_served,
+    poll_once, respond, response, serve, soon, without_spinning,
+};
 
 #[tokio::test(start_paused = true)]
 async fn an_echo_is_a_stream_forwarded_into_a_sink() {
@@ -113,6 +117,53 @@ async fn tungstenite_closes_cleanly() {
     };
     assert_eq!((u16::from(frame.code), &*frame.reason), (4000, ""));
     assert!(soon(client.next()).await.is_none());
+}
+
+/// Echoes by fastwebsockets, until the peer closes.
+async fn fastwebsockets_echo(raw: RawConnection) -> Result<(), WebSocketError> {
+    let socket = fastwebsockets::WebSocket::after_handshake(raw, Role::Server);
+    let mut socket = FragmentCollector::new(socket);
+    loop {
+        let frame = socket.read_frame().await?;
+        match frame.opcode {
+            OpCode::Close => return Ok(()),
+            OpCode::Text | OpCode::Binary => socket.write_frame(frame).await?,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fastwebsockets_echoes_over_a_raw_connection() {
+    let (service, mut ended) = once(|request| async move {
+        let raw = WebSocketUpgrade::of(&request)?.accept_raw().await?;
+        fastwebsockets_echo(raw).await?;
+        Ok(response(200, "closed"))
+    });
+    let client = serve(UpgradeLayer::new().layer(service));
+    let early = frame(TEXT, "in the packet of the handshake");
+    let packet = [HANDSHAKE.as_bytes(), &early].concat();
+    let (reply, mut peer) = client.request(packet).await;
+    assert_eq!(reply.status, 101);
+    peer.expect_text("in the packet of the handshake").await;
+
+    // Longer than what the transport holds, so writes and reads wait for each other.
+    let long = vec![7; 200_000];
+    peer.send(BINARY, &long).await;
+    assert_eq!(peer.frame().await, Some((BINARY, long)));
+    let mut first = frame(TEXT, "in two ");
+    first[0] &= 0x7f;
+    peer.write(first).await;
+    peer.send(PING, "between").await;
+    peer.expect(PONG, "between").await;
+    peer.send(CONTINUATION, "fragments").await;
+    peer.expect_text("in two fragments").await;
+
+    assert!(ended.is_pending(), "the pipeline lives");
+    peer.close(4000, "bye").await;
+    peer.expect_close(4000, "bye").await;
+    peer.expect_end().await;
+    assert!(matches!(ended.wait().await, Some(End::Response(200, None))));
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! A client may send frames before it has its answer.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tower::ServiceBuilder;
-use towline::{EchoService, UpgradeLayer};
+use towline::{EchoService, UpgradeLayer, WebSocketUpgrade};
 
-use crate::support::{App, HANDSHAKE, Http, Server, app, serve, tungstenite_echo, within};
+use crate::support::{App, HANDSHAKE, Http, NoBody, Server, app, serve, tungstenite_echo, within};
 use crate::wire::{BINARY, Wire, frame};
 
 /// "Hello", masked: the example of RFC 6455 section 5.7.
@@ -81,6 +83,39 @@ async fn several_and_a_part_of_one() {
                 let echoed = Some((BINARY, payload.to_vec()));
                 assert_eq!(wire.frame().await, echoed, "{server:?} {end}");
             }
+        }
+    }
+}
+
+/// A raw connection has bytes, not frames: those that came with the handshake come first, in pieces of any size.
+#[tokio::test]
+async fn by_a_raw_connection_that_is_read_byte_by_byte() {
+    async fn endpoint(request: Request<NoBody>) -> Result<Response<NoBody>, Infallible> {
+        let upgrade = WebSocketUpgrade::of(&request).unwrap();
+        let mut raw = upgrade.accept_raw().await.unwrap();
+        while let Ok(byte) = raw.read_u8().await {
+            raw.write_u8(byte).await.unwrap();
+        }
+        Ok(Response::new(NoBody::new()))
+    }
+    for server in [Server::Hyper, Server::Axum] {
+        let layers = ServiceBuilder::new().layer(UpgradeLayer::new());
+        let address = serve(server, Http::One, app(layers.service_fn(endpoint))).await;
+        for ahead in [0, 1, 5, 13] {
+            let (ahead, rest) = b"not any frame".split_at(ahead);
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream
+                .write_all(&[HANDSHAKE, ahead].concat())
+                .await
+                .unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(&[b"\r\n\r\n", ahead].concat()) {
+                assert_ne!(within(stream.read_buf(&mut answer)).await.unwrap(), 0);
+            }
+            stream.write_all(rest).await.unwrap();
+            let mut echoed = vec![0; rest.len()];
+            within(stream.read_exact(&mut echoed)).await.unwrap();
+            assert_eq!(echoed, rest, "{server:?}");
         }
     }
 }

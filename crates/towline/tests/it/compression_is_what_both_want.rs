@@ -10,7 +10,7 @@ use tower::{ServiceBuilder, service_fn};
 use towline::{Closed, Compression, PerMessageDeflate, UpgradeLayer, WebSocketUpgrade};
 
 use crate::deflating::{Client, OFFER, RSV1, agree};
-use crate::support::{App, EVERYWHERE, NoBody, app, next, serve};
+use crate::support::{App, EVERYWHERE, NoBody, app, next, serve, tungstenite_echo};
 use crate::wire::{CLOSE, TEXT, Wire, close_body, frame};
 
 /// What an endpoint finds out: before it accepts, of its socket, and when that has closed.
@@ -174,6 +174,22 @@ async fn the_first_offer_that_will_do_is_accepted() {
             end(client.wire).await;
             assert_eq!(next(&mut told).await, Told::everywhere(Some(agreed)));
         }
+    }
+}
+
+/// The library that reads a raw connection knows nothing of what was negotiated.
+#[tokio::test]
+async fn a_raw_connection_declines_every_offer() {
+    let layer = UpgradeLayer::new().compression(Compression::new());
+    let stack = ServiceBuilder::new()
+        .layer(layer)
+        .service_fn(tungstenite_echo);
+    for (server, http) in EVERYWHERE {
+        let address = serve(server, http, app(stack.clone())).await;
+        let (mut wire, answer) = Wire::offer(http, address, OFFER).await;
+        assert_eq!(answer, None, "{server:?} {http:?}");
+        wire.echo(text()).await;
+        end(wire).await;
     }
 }
 
