@@ -229,7 +229,7 @@ fn an_idle_decoder_without_takeover_holds_no_context() {
 
 #[test]
 fn a_server_does_more_than_it_says() {
-    // Twice the same 1000 bytes that nothing makes shorter, so that only a window of more than 9 bits finds the first.
+    // The same 1000 bytes twice. They cannot be compressed, and only a window of more than 9 bits finds the repetition.
     let twice = noise(1000).repeat(2);
     let encoded = |agreed: &PerMessageDeflate, settings: &Compression| {
         let mut deflater = Deflater::new(agreed, settings, Role::Server);
@@ -254,7 +254,7 @@ fn a_server_does_more_than_it_says() {
         server_max_window_bits: Some(9),
         ..agreed()
     };
-    // Whether the window is small, and whether messages are compressed each by itself.
+    // Expected: the window is small; each message is compressed by itself.
     for (agreed, settings, expected) in [
         (agreed(), wide, (false, false)),
         (agreed(), small, (true, true)),

@@ -1,4 +1,4 @@
-//! A peer that sends frames without payload gets no more of a thread than one that sends messages.
+//! A peer that sends small frames, or data that inflate to much more, gets no more of a thread than others.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ async fn however_many_pings_have_come() {
     }
 }
 
-/// They are decoded without an event in between: a ping after each hundredth tells how many were.
+/// Fragments are no events, so a ping after each hundredth counts them.
 #[tokio::test(start_paused = true)]
 async fn however_many_fragments_have_come() {
     const STEP: usize = 100;

@@ -243,7 +243,7 @@ async fn what_is_discarded_counts_once() {
 /// More than the transport takes, by less than the send queue's high-water mark.
 const MORE: usize = 100 * 1024;
 
-/// Driver and flushing task would wake each other, and take a processor, until the peer reads.
+/// Otherwise driver and flushing task would wake each other until the peer reads.
 #[tokio::test(start_paused = true)]
 async fn a_flush_sleeps_while_the_peer_takes_no_byte_of_the_close() {
     let (_peer, ended) = open_served(|socket| async move {

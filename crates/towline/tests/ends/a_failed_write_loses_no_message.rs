@@ -1,5 +1,5 @@
-//! A peer that reads no more may have said a lot before: after a failed write the input is read on, what came whole is
-//! delivered, and `Closed` records what the peer said.
+//! A peer that reads no more may have sent a lot before. After a failed write the input is still read, whole messages are
+//! delivered, and `Closed` records the peer's Close.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,7 +44,7 @@ fn farewell(messages: usize) -> Vec<u8> {
     bytes
 }
 
-/// Ends the peer's reading, behind what it has sent.
+/// Ends the peer's reading, after what it has sent.
 async fn stop_reading(peer: &mut Peer) {
     match &mut peer.io {
         Transport::One(_) => peer.server.broken.store(true, Ordering::Relaxed),
@@ -61,7 +61,7 @@ struct Gated {
     received: Received,
 }
 
-/// The messages that an endpoint gets, and `None` behind the last.
+/// The messages that an endpoint gets, and `None` after the last.
 type Received = mpsc::UnboundedReceiver<Option<Message>>;
 
 fn gated() -> Gated {
@@ -186,7 +186,7 @@ async fn a_peer_that_talks_on_is_heard_for_10_s_in_all() {
 }
 
 /// An endpoint that takes nothing for 1 s, counted from the failed write or from the last message that it took, holds up
-/// neither the rest nor the peer's Close. What it takes later is what came first.
+/// neither the rest nor the peer's Close. The messages that it takes later are those that came first.
 #[tokio::test(start_paused = true)]
 #[ignore = "faults item 6a: after a failed write nothing more is read, so the peer's 1001 becomes 1006"]
 async fn a_full_queue_ends_delivery_after_1_s_and_the_close_is_noted() {
@@ -219,7 +219,7 @@ async fn a_full_queue_ends_delivery_after_1_s_and_the_close_is_noted() {
     assert_received(&mut received, FULL + 1, "").await;
 }
 
-/// Over TCP: the client goes while something is unread, which resets the connection, behind 15 messages that the server's
+/// Over TCP: the client goes while something is unread, which resets the connection, after 15 messages that the server's
 /// kernel has taken and the server has not read.
 #[cfg(target_os = "linux")]
 #[tokio::test]

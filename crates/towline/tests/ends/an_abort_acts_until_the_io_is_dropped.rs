@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_millis(10);
 /// A stage of the socket's end.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
-    /// Our Close is queued behind what the peer does not take.
+    /// Our Close is queued, and the peer takes nothing.
     Flush,
     /// Our Close is written, and the peer does not answer.
     Await,

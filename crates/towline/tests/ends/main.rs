@@ -30,7 +30,7 @@ mod a_peer_that_hardly_reads_is_given_up;
 mod a_slot_is_free_before_the_peer_sees_the_end;
 mod an_abort_acts_until_the_io_is_dropped;
 mod delivered_messages_are_a_prefix;
-mod input_behind_a_violation_is_discarded;
+mod input_after_a_violation_is_discarded;
 mod messages_from_before_the_peers_close_are_delivered;
 mod nothing_follows_a_close;
 mod the_end_of_input_is_not_the_end_of_output;

@@ -43,7 +43,7 @@ enum Told {
     Over(Duration),
 }
 
-/// An endpoint that receives, with a pause behind each message, and what there is to end and to see of it.
+/// An endpoint that receives, with a pause after each message, and the means to end it and to watch it.
 struct Receiving {
     app: App,
     ends: Ends,
@@ -147,7 +147,7 @@ async fn assert_received(
         match next(told).await {
             Told::Received(message, sent) => {
                 assert_eq!(message, received.to_string().into(), "{row}");
-                assert!(!sent, "a message went out behind our Close, {row}");
+                assert!(!sent, "a message went out after our Close, {row}");
                 received += 1;
             }
             Told::Over(after) => {
@@ -183,7 +183,7 @@ async fn to_an_endpoint_that_goes_on_receiving() {
     }
 }
 
-/// Also while our Close stands behind what the peer does not take.
+/// Also while our Close is queued and the peer takes nothing.
 #[tokio::test(start_paused = true)]
 #[ignore = "faults item 6b: what the peer sends before it sees our Close is dropped and counted as received"]
 async fn while_our_close_is_not_written_yet() {
@@ -301,14 +301,14 @@ async fn to_an_endpoint_that_takes_its_time() {
 }
 
 /// A queue that is full, and of which nothing is taken for 1 s, ends the delivery: reading stops for no longer than that
-/// before the peer's Close. What waits is still there for the endpoint, and no message behind a gap.
+/// before the peer's Close. The messages in the queue are still delivered, and none after a gap.
 #[tokio::test(start_paused = true)]
 #[ignore = "faults item 6b: what the peer sends before it sees our Close is dropped and counted as received"]
 async fn a_full_queue_ends_delivery_after_1_s() {
     for http in BOTH {
         for by in [By::Drain, By::Kick] {
             let row = format!("{http:?} {by:?}");
-            // The pause is behind the first message, which comes before our Close.
+            // The pause is after the first message, which comes before our Close.
             let first = |count| if count == 0 { secs(5) } else { Duration::ZERO };
             let mut server = receiving(by, first);
             let mut peer = Peer::open(http, server.app.clone(), ROOM).await;
@@ -328,7 +328,7 @@ async fn a_full_queue_ends_delivery_after_1_s() {
     }
 }
 
-/// Messages behind the owner's drop are dropped, also when the socket was closing before.
+/// Messages after the owner's drop are dropped, also when the socket was closing before.
 #[tokio::test(start_paused = true)]
 #[ignore = "faults item 6b: what the peer sends before it sees our Close is dropped from the first message on"]
 async fn until_the_owner_drops_the_socket() {

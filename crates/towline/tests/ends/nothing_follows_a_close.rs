@@ -38,7 +38,7 @@ enum Control {
     Unsolicited,
 }
 
-/// The cause of the Close that is queued behind it.
+/// The cause of the Close that is queued after it.
 #[derive(Clone, Copy, Debug)]
 enum By {
     Endpoint,
@@ -69,7 +69,7 @@ impl SocketPolicy for PongThenClose {
 /// Fills the transport, and then does as the peer says.
 async fn obey(mut socket: WebSocket) {
     // More than the transport takes, also with hyper's buffers, and less than the high-water mark, so that pongs are
-    // queued behind it. They go out one by one, and no message is compressed.
+    // queued after it. They go out one by one, and no message is compressed.
     let plain = SendOptions::new().compress(false);
     for _ in 0..3 * TAKEN {
         let message = vec![7; KIB - HEADER];
@@ -149,7 +149,7 @@ async fn assert_nothing_follows(http: Http, compression: bool, control: Control,
     assert_eq!(
         kinds[close + 1..],
         [],
-        "behind the Close, {row}: {kinds:x?}"
+        "after the Close, {row}: {kinds:x?}"
     );
     // RFC 6455, 5.5.2: "an endpoint MUST send a Pong frame in response, unless it already received a Close frame."
     let expected = if control == Control::Ping { PING } else { PONG };

@@ -1,5 +1,5 @@
-//! A peer that has ended its input, by FIN or END_STREAM, still reads: what is queued for it, and what the endpoint answers
-//! to the messages before, goes out, within bounds.
+//! A peer that has sent FIN or END_STREAM still reads. Queued messages and the endpoint's answers to earlier messages go
+//! out, within bounds.
 
 use std::future::pending;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn assert_lost(closed: &Closed, http: Http) {
 
 #[tokio::test(start_paused = true)]
 #[ignore = "faults item 6a: the end of the peer's input drops what is queued for it"]
-async fn what_is_queued_goes_out() {
+async fn queued_messages_go_out() {
     for http in BOTH {
         let (app, mut ends) = endpoint(|mut socket: WebSocket| async move {
             socket.send(vec![7; 4 * ROOM]).await.unwrap();

@@ -1,5 +1,5 @@
 //! `Closed` takes its code from the first Close that was queued or received. An abort, or the end of the input, before that
-//! is 1006 (RFC 6455, 7.1.5 and 7.4.1). Whatever comes later changes nothing, in every order.
+//! is 1006 (RFC 6455, 7.1.5 and 7.4.1). Later events change nothing, in every order.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -164,7 +164,7 @@ proptest! {
 
     /// Each of them has its effect before the next.
     #[test]
-    fn whatever_comes_behind_it(ops in vec(op(), 1..5)) {
+    fn whatever_comes_after_it(ops in vec(op(), 1..5)) {
         prop_assert_eq!(closed_after(&ops, true), expected(ops[0]), "{:?}", ops);
     }
 

@@ -29,7 +29,7 @@ enum First {
     Server,
 }
 
-/// Serves one socket at a time, which the endpoint closes behind the first message.
+/// Serves one socket at a time, which the endpoint closes after the first message.
 async fn serve_one_socket(http: Http) -> SocketAddr {
     let layer = UpgradeLayer::new().max_sockets(1);
     let closing = service_fn(|request: Request<NoBody>| async move {
@@ -59,7 +59,7 @@ async fn close_stream(stream: &mut Stream, first: First) {
     assert_eq!(stream.frame().await.unwrap(), None);
 }
 
-/// Opens one socket behind the other on a connection. Each CONNECT is sent as soon as the stream before has ended, from
+/// Opens one socket after the other on a connection. Each CONNECT is sent as soon as the stream before has ended, from
 /// the client's side as well if that `ends` it.
 async fn assert_none_refused_over_http2(first: First, ends: bool) {
     let address = serve_one_socket(Http::Two).await;

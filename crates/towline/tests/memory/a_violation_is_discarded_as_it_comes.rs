@@ -1,4 +1,4 @@
-//! Input behind a violation is read to its end and not kept.
+//! Input after a violation is read to its end and not kept.
 
 use crate::heap::{BOTH, Heap, KIB, MIB, alone, echo, hyper};
 use crate::support::{serve, within};

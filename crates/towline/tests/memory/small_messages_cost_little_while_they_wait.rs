@@ -18,7 +18,7 @@ const MOST: usize = 256 * KIB;
 /// The capacity of the transport. It is counted too, so it is small.
 const ROOM: usize = KIB;
 
-/// Echoes behind a message that already fills the transport of a peer that never reads.
+/// Echoes after a message that already fills the transport of a peer that never reads.
 async fn echo(mut socket: WebSocket) {
     let plain = SendOptions::new().compress(false);
     if socket.send_with(vec![7; 2 * ROOM], plain).await.is_err() {
@@ -67,7 +67,7 @@ fn assert_bounded(compression: bool) {
         let heap = Heap::now();
         let taken = join_all(peers.iter_mut().map(flood)).await;
         let each = heap.peak() / PEERS;
-        // Whatever a message is counted for, some are taken.
+        // Some are taken, however much a message counts.
         assert!(taken.iter().all(|taken| *taken >= 500), "{taken:?}");
         assert!(
             each <= MOST,
@@ -93,7 +93,7 @@ fn of_100_peers_that_never_read_without_compression() {
 /// All sockets share a thread and the buffers of its small messages, of which a message that waits must not keep any.
 fn assert_bounded_beside_others(compression: bool) {
     const PEERS: usize = 4;
-    /// Fewer than fill both queues, whatever a message is counted for.
+    /// Fewer than fill both queues, however much a message counts.
     const ROUNDS: usize = 500;
 
     alone_in_virtual_time(async move {

@@ -1,5 +1,5 @@
-//! A policy that watches received messages is asked right before each is handed on to the endpoint. Where it pauses reading,
-//! this message and all behind it are held, and it is asked again when the pause is over.
+//! A policy that watches received messages is asked right before each is handed on to the endpoint. If it pauses reading,
+//! this message and all after it are held, and it is asked again when the pause is over.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

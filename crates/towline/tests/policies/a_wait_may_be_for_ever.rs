@@ -1,4 +1,4 @@
-//! Every setting that is a duration takes `Duration::MAX`, and what comes close to it, as "for ever".
+//! Every setting that is a duration takes `Duration::MAX`, and nearly as long ones, as "for ever".
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! Offers and their answers, those of real clients among them.
+//! Offers, also those of real clients, and their answers.
 
 use std::collections::HashMap;
 
@@ -159,7 +159,7 @@ const CLIENT_TAKEOVER: &str = "client_no_context_takeover";
 const SERVER_BITS: &str = "server_max_window_bits";
 const CLIENT_BITS: &str = "client_max_window_bits";
 
-/// A client: its offer, and which answers to it the client takes.
+/// A client, its offer, and the answers that it takes.
 struct Client {
     name: &'static str,
     offer: &'static str,
@@ -252,7 +252,7 @@ fn real_clients_take_the_answer_to_their_offer() {
             }
         }
     }
-    // What the client has to do for the server must be told, and Netty has to be set up for it.
+    // The client must be told of its own duties, and Netty takes them only if it is set up to.
     let unprepared = ["Netty", "Netty without windows", "Netty, window 13"];
     assert_eq!(refusing(&Compression::shared()), unprepared);
 }

@@ -26,7 +26,7 @@ fn decoder(no_takeover: bool, limit: usize) -> Decoder {
     Decoder::new(Role::Server, limits).with_deflate(&agreed)
 }
 
-/// What of `messages`, each the data of a compressed one, becomes of a connection.
+/// Decodes compressed messages with this data.
 fn receive(messages: &[&[u8]]) -> Result<Vec<Event>, Violation> {
     let wire: Vec<_> = messages.iter().flat_map(|data| frame(0xc2, data)).collect();
     let outcome = decode(&mut decoder(false, 1000), &wire, usize::MAX);
@@ -148,7 +148,7 @@ fn the_limit_holds_over_all_streams_of_a_message() {
         );
         assert_eq!(outcome.is_ok(), !expected, "{streams}");
     }
-    // Final blocks without content end at the limit of what a message may take on the wire.
+    // Empty final blocks are limited by the size of a message on the wire.
     let empty = frame(0x02, &b"\x03\x00".repeat(5_000));
     let wire = [frame(0x42, b""), [&[0x00], &empty[1..]].concat()].concat();
     let mut decoder = decoder(false, 20_000);

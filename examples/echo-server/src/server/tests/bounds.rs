@@ -1,4 +1,4 @@
-//! Connections over which nothing happens end; those with an open socket do not.
+//! Idle connections end; connections with an open socket do not.
 
 use bytes::Bytes;
 use futures_util::future::join_all;

@@ -1,4 +1,4 @@
-//! What becomes of connections when the server stops, and of those that are accepted meanwhile.
+//! The end of connections when the server stops, also of those that are accepted during the drain.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full};

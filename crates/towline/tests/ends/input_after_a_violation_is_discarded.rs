@@ -1,6 +1,5 @@
-//! After a violation (RFC 6455, 7.1.7: "_Fail the WebSocket Connection_") the peer is told by a Close at once, nothing is
-//! sent behind it, and what the peer still sends is read and dropped: until it ends, 2 s pass without a byte, or 10 s in
-//! all.
+//! After a violation (RFC 6455, 7.1.7: "_Fail the WebSocket Connection_") a Close is sent at once, and nothing after
+//! it. Further input is read and dropped until it ends, until 2 s pass without a byte, or for 10 s in all.
 
 use std::time::Duration;
 
@@ -117,7 +116,7 @@ async fn a_peer_that_ends_is_waited_for_no_longer() {
     }
 }
 
-/// Messages from before it are delivered; to answer them is too late.
+/// Messages from before it are delivered, but cannot be answered any more.
 #[tokio::test(start_paused = true)]
 async fn sends_fail_at_once_and_earlier_messages_are_delivered() {
     for http in BOTH {
@@ -151,7 +150,7 @@ async fn sends_fail_at_once_and_earlier_messages_are_delivered() {
     }
 }
 
-/// An endpoint that is busy elsewhere holds nothing up.
+/// An endpoint that does nothing delays neither the Close nor the end.
 #[tokio::test(start_paused = true)]
 async fn the_close_waits_for_no_endpoint() {
     for http in BOTH {
