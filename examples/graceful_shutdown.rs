@@ -3,8 +3,8 @@
 //! Ctrl-C closes all sockets with 1001, over five seconds so that their clients do not all reconnect at once. Then
 //! `axum::serve` returns. Without the drain it would over HTTP/1.1 not wait for them, and over HTTP/2 for ever.
 //!
-//! `axum::serve` accepts nobody during its graceful shutdown. Where a load balancer should get answers until the sockets are
-//! closed, serve the router by hyper-util, as the echo application does.
+//! `axum::serve` accepts no connections during its graceful shutdown. If a load balancer should get answers until the
+//! sockets are closed, serve the router by hyper-util, as the echo application does.
 
 #[path = "echo-server/src/listen.rs"]
 mod listen;

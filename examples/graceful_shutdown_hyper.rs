@@ -32,7 +32,7 @@ type App = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 type Body = OriginBody<UpgradeBody<Full<Bytes>>>;
 
 /// One WebSocket over HTTP/2 may send so much ahead of its endpoint, and hyper holds as much of its output. The connection's
-/// window has room for all of its sockets, so that one that nobody reads does not stop the others.
+/// window has room for all of its sockets, so that one whose endpoint does not read does not stop the others.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const STREAMS: u32 = 1000;
 

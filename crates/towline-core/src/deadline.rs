@@ -1,4 +1,4 @@
-//! Deadlines that every clock can tell.
+//! Deadlines that do not overflow.
 
 use std::ops::Add;
 use std::time::Duration;
@@ -8,8 +8,8 @@ const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// Returns the instant `wait` after `now`, or 30 years after it if `wait` is longer.
 ///
-/// So [`Duration::MAX`] means "for ever" wherever a setting takes a duration. A plain addition of it panics. Works with the
-/// instants of the standard library and of tokio.
+/// So [`Duration::MAX`] means "for ever" in every setting that is a duration; a plain addition would panic. `I` is the
+/// `Instant` of the standard library or of tokio.
 ///
 /// ```
 /// use std::time::{Duration, Instant};

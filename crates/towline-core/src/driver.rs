@@ -26,8 +26,10 @@ use crate::trace;
 /// What one poll does at most before other tasks have their turn.
 const ROUNDS: usize = 16;
 
-/// The work that is left to one poll, in bytes read. An empty frame is six bytes to read, but as much work to decode and to
-/// answer as some dozen bytes more: each frame counts as [`FRAME`](Self::FRAME) bytes besides its own.
+/// The work that one poll may still do, in bytes read.
+///
+/// An empty frame is only six bytes, but it has to be decoded and answered. So each frame counts as [`FRAME`](Self::FRAME)
+/// bytes more than it has.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: usize,
@@ -42,7 +44,7 @@ impl Budget {
         Self { left: Self::POLL }
     }
 
-    /// Bytes were read, or other work was done that takes as long, and frames were decoded.
+    /// Notes that bytes were read, or other work was done that takes as long, and that frames were decoded.
     #[inline]
     pub(crate) fn spend(&mut self, bytes: usize, frames: usize) {
         self.left = self.left.saturating_sub(bytes + Self::FRAME * frames);
@@ -53,7 +55,7 @@ impl Budget {
         self.left == 0
     }
 
-    /// The number of frames that may be decoded at once: the last one may exceed the budget.
+    /// The number of frames that may still be decoded. The last one may exceed the budget.
     pub(crate) fn frames(&self) -> usize {
         self.left.div_ceil(Self::FRAME)
     }

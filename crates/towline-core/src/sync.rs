@@ -1,7 +1,7 @@
-//! What the tasks of a socket share or keep for each thread: the model check (`tests/model`) replaces it by loom's.
+//! The lock, the atomics and the `thread_local` of a socket. The model check (`tests/model`) replaces them by loom's.
 //!
-//! loom runs all threads of a model on one thread of the system, so that a `thread_local` whose value belongs to one of them
-//! must come from loom as well.
+//! loom runs all threads of a model on one system thread, so a `thread_local` whose value belongs to one of them must come
+//! from loom as well.
 
 #[cfg(not(towline_model))]
 pub(crate) use self::real::*;

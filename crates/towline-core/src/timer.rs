@@ -60,8 +60,8 @@ impl Timer {
     }
 }
 
-/// A deadline that tokio can wait for: it adds up to a tick of 1 ms to round up, which panics at the end of what a clock can
-/// tell. A policy may name any instant.
+/// A deadline that tokio can wait for. tokio rounds it up to the next tick of 1 ms, which panics at the end of what a clock
+/// can tell. A policy may name any instant.
 fn reachable(deadline: Instant) -> Instant {
     match deadline.checked_add(Duration::from_millis(1)) {
         Some(_) => deadline,

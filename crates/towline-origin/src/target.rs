@@ -14,7 +14,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 pub(crate) struct Target<'a> {
     pub(crate) host: &'a str,
     pub(crate) port: Option<u16>,
-    /// What a proxy says. Some proxies name the socket's scheme, `ws` or `wss`, instead of the page's.
+    /// The scheme that a proxy names. Some proxies name the socket's, `ws` or `wss`, instead of the page's.
     pub(crate) scheme: Option<&'a str>,
 }
 
@@ -76,7 +76,7 @@ fn forwarded<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     })
 }
 
-/// The first element of a list over all of its lines; none of those here has a comma in it.
+/// The first element of a list over all of its lines. No element of these lists has a comma in it.
 ///
 /// RFC 9110, 5.6.1.2: "A recipient MUST parse and ignore a reasonable number of empty list elements". So a list without any
 /// other element is as good as absent.

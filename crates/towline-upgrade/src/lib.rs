@@ -91,8 +91,8 @@
 //! Begin the server's own graceful shutdown together with the drain. Over HTTP/2 it sends GOAWAY, and a page that has lost its
 //! socket opens a new connection. Without the GOAWAY the page tries again on the same connection, and gets a 503 until the
 //! process ends. A connection is not done before its sockets are, so the shutdown waits for the drain; without a drain it
-//! waits for ever. Over HTTP/1.1 a graceful shutdown closes connections between two requests, and the others behind the answer
-//! to the request under way; a connection that has been upgraded is not part of it.
+//! waits for ever. Over HTTP/1.1 a graceful shutdown closes idle connections at once, and the others after the answer to the
+//! request under way; a connection that has been upgraded is not part of it.
 //!
 //! `axum::serve` does all of this when its `with_graceful_shutdown` resolves, and then also stops listening. hyper-util's
 //! `GracefulShutdown` tells its connections only once, so a server that accepts connections during the drain needs another

@@ -98,15 +98,16 @@ async fn main() -> std::io::Result<()> {
 //!
 //! # The server around it
 //!
-//! What happens before a request is complete is the server's affair. Its defaults are not for the open internet:
+//! Until a request is complete, only the server can limit a client. The defaults of hyper and axum are not for the open
+//! internet:
 //!
 //! - **Half a request head.** hyper's `header_read_timeout` of 30 s does nothing unless the HTTP/1 builder has a timer:
 //!   `http1().timer(TokioTimer::new())`. The same timeout ends connections that are idle between two requests.
 //! - **Half a choice of the version.** hyper-util's `auto::Builder` waits without a bound for the bytes by which it tells HTTP/1.1
 //!   and HTTP/2 apart, and rustls for a TLS handshake.
-//! - **An HTTP/2 connection without streams** stays open as long as its peer likes.
+//! - **An HTTP/2 connection without streams** has no timeout.
 //! - **`keep_alive_interval`** of hyper's HTTP/2 builder ends a connection, and every socket on it, when the answer to a ping
-//!   waits too long behind data that a slow peer is still reading. Leave it off; [`KeepAliveLayer`] looks after each socket.
+//!   is late because a slow peer is still reading data before it. Leave it off; [`KeepAliveLayer`] detects dead peers.
 //! - **`axum::serve`** cannot be configured, so none of these bounds can be set there, nor can windows and streams of HTTP/2.
 //!   Put a proxy with such timeouts in front of it, or serve axum's `Router` by hyper-util.
 //! - **The backlog** of `TcpListener::bind` is 128. When more clients connect at once, some are a second late. `TcpSocket::listen`

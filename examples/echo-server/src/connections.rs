@@ -15,7 +15,7 @@
 //! - an HTTP/2 connection without streams, also one whose peer sends pings.
 //!
 //! hyper's `keep_alive_interval` is not used. It ends an HTTP/2 connection, and all sockets on it, when the answer to its
-//! ping takes longer than the timeout, although that answer may wait behind data that a slow peer is still reading. (Measured
+//! ping is late, although a slow peer may only be still reading the data before that ping. (Measured
 //! with an interval of 1 s and a timeout of 3 s: a peer that reads 300 kB/s of 9 MB loses its 150 sockets.) The keep-alive of
 //! each socket notices a dead peer, and then the connection is idle.
 
@@ -144,7 +144,7 @@ impl Drop for Busy {
     }
 }
 
-/// What [`Busy`] values have to say about a connection.
+/// The number of a connection's [`Busy`] values.
 #[derive(Debug)]
 struct Activity {
     state: Mutex<State>,

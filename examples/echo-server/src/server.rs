@@ -35,8 +35,8 @@ use crate::tls::{self, InvalidTls};
 /// How long a client may take for the TLS handshake.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What one WebSocket over HTTP/2 may send ahead of its endpoint. The connection's window has room for all of its streams,
-/// so that one that nobody reads does not stop its siblings.
+/// The bytes that one WebSocket over HTTP/2 may send ahead of its endpoint. The connection's window has room for all of its
+/// streams, so that a stream whose endpoint does not read does not stop the others.
 pub(crate) const STREAM_WINDOW: u32 = 64 * 1024;
 
 /// Why the server does not run.
@@ -126,7 +126,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Error> {
     code.map_err(Error::Serve)
 }
 
-/// What a connection is served with.
+/// The application and the settings that connections are served with.
 #[derive(Clone)]
 struct Server {
     app: App,
@@ -181,7 +181,7 @@ impl Server {
             .http2()
             .enable_connect_protocol()
             .max_concurrent_streams(self.max_streams)
-            // A ping behind more than this would be late at a client that reads slowly.
+            // With more data before it, a ping would be late at a client that reads slowly.
             .max_send_buf_size(STREAM_WINDOW as usize)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(STREAM_WINDOW * self.max_streams);

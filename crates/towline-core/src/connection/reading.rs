@@ -20,7 +20,7 @@ use crate::shared::{Batch, Shared};
 /// How much is read, at most, before the endpoint has its turn.
 const READ_AHEAD: usize = 64 * 1024;
 
-/// A frame of a client is no shorter: its header is masked (RFC 6455, 5.2).
+/// The length of the shortest frame from a client, an empty one with its masking key (RFC 6455, 5.2).
 const SHORTEST_FRAME: usize = 6;
 
 impl Connection {
@@ -171,7 +171,7 @@ impl Connection {
             if !arrived.fits(self.room) || budget.is_used_up() {
                 break;
             }
-            // No more than as many frames come out of this.
+            // So many bytes have at most as many frames as the budget has left.
             let most = SHORTEST_FRAME * budget.frames();
             let end = bytes.len().min(taken + most);
             taken += self.decode_next(&mut bytes[taken..end], arrived, budget, shared);
@@ -182,7 +182,7 @@ impl Connection {
         taken
     }
 
-    /// Decodes up to the next event; how many bytes were used up.
+    /// Decodes up to the next event, and returns the number of bytes that were used up.
     #[inline(never)]
     fn decode_next(
         &mut self,

@@ -84,8 +84,8 @@ impl Decoder {
             Ok(len) if len <= max_frame => len,
             _ => return Err(Violation::FrameTooBig),
         };
-        // What has arrived was within the limit when its own header was checked. So neither this nor the sum of both lengths
-        // overflows, whatever the peer declares.
+        // The bytes that have arrived were within the limit when their own headers were checked. So neither this nor the sum
+        // of both lengths overflows, whatever the peer declares.
         if len > max_message - arrived {
             return Err(Violation::MessageTooBig);
         }

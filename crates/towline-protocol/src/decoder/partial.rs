@@ -206,8 +206,8 @@ impl Partial {
             return;
         }
         let arrived = self.payload.len();
-        // This is within the limit of the message, which the header was checked against, so it does not overflow. With what
-        // was read directly it could: that is still counted as missing.
+        // This is within the limit of the message, which the header was checked against, so it does not overflow. Bytes that
+        // were read directly are not added: they still count as missing.
         let whole = frame.fin.then(|| self.settled + frame.missing);
         // Both are lengths of slices, at most half of what a `usize` holds.
         let grown = arrived + additional.max(arrived);

@@ -60,7 +60,7 @@ impl Deflater {
     #[must_use]
     pub fn new(agreed: &PerMessageDeflate, compression: &Compression, role: Role) -> Self {
         let (no_context_takeover, window_bits) = match role {
-            // What the server does beyond what was agreed on needs no agreement: a client inflates that all the same.
+            // The server may use a smaller window and less context than was agreed on: any client can inflate that.
             Role::Server => (
                 agreed.server_no_context_takeover || compression.server_no_context_takeover,
                 agreed

@@ -11,7 +11,7 @@ use super::{Compression, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 
 const NAME: &[u8] = b"permessage-deflate";
 
-/// The parameters that client and server have agreed on, which are those that the answer names.
+/// The parameters that client and server have agreed on: those that the answer names.
 ///
 /// Its [`Display`](fmt::Display) is the value of `Sec-WebSocket-Extensions` that tells the client. The server may use less
 /// than it says, such as a smaller window, because any client can inflate that.
@@ -129,8 +129,8 @@ impl Offer {
     /// The answer to the offer; `None` declines it.
     ///
     /// The answer names no parameter that the offer does not, with the exception of `client_no_context_takeover`. RFC 7692
-    /// allows more, but Netty until 4.1.48 and coder/websocket until 1.8.7 fail the handshake over it. What the settings ask
-    /// of the server alone needs no agreement: [`Deflater`](super::Deflater) does it unannounced.
+    /// allows more, but Netty until 4.1.48 and coder/websocket until 1.8.7 fail the handshake over it. Settings for
+    /// the server alone need no agreement: [`Deflater`](super::Deflater) applies them unannounced.
     fn accept(&self, settings: &Compression) -> Option<PerMessageDeflate> {
         // There is no implementation for 8.
         if self

@@ -39,8 +39,9 @@ impl Compression {
         }
     }
 
-    /// For many sockets: no context is kept in either direction, so that all sockets of a thread share one. Read what
-    /// [`client_no_context_takeover`](Self::client_no_context_takeover) says of Netty.
+    /// For many sockets: no context is kept in either direction, so that all sockets of a thread share one.
+    ///
+    /// Netty's client fails such a handshake, see [`client_no_context_takeover`](Self::client_no_context_takeover).
     #[must_use]
     pub const fn shared() -> Self {
         Self::new()
@@ -49,7 +50,7 @@ impl Compression {
     }
 
     /// How far back the server's messages refer, as a power of 2: 9 (512 bytes) to 15 (32 KiB). Default: 12. A client may
-    /// ask for less. The answer to a client that does not ask does not name it, because some clients fail over that.
+    /// ask for less. The answer names it only if the client asks, because some clients fail the handshake otherwise.
     ///
     /// # Errors
     ///
@@ -77,7 +78,7 @@ impl Compression {
     }
 
     /// Whether each of the server's messages is compressed by itself. Default: `false`. A client may ask for it. The answer
-    /// to a client that does not ask does not name it.
+    /// names it only if the client asks.
     #[must_use]
     pub const fn server_no_context_takeover(mut self, no: bool) -> Self {
         self.server_no_context_takeover = no;
