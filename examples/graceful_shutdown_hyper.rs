@@ -68,6 +68,7 @@ async fn serve(listener: TcpListener, stop: impl Future) -> io::Result<Drained> 
     connections.stop();
     drop(listener);
     let drain = Drain::new()
+        .grace(Duration::from_millis(100)) // the connections' tasks write GOAWAY meanwhile
         .spread(Duration::from_secs(5))
         .within(Duration::from_secs(20));
     let drained = sockets.drain(drain).await.map_err(io::Error::other)?;

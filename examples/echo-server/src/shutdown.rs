@@ -13,6 +13,9 @@ use crate::connections::Connections;
 /// How long requests that are under way behind the drain may take.
 const REST: Duration = Duration::from_secs(5);
 
+/// The head start that a connection's GOAWAY has over the Close frames of its sockets, which are written by other tasks.
+const LEAD: Duration = Duration::from_millis(100);
+
 /// How the server ends.
 pub(crate) struct Shutdown {
     signals: Signals,
@@ -26,7 +29,10 @@ impl Shutdown {
         Ok(Self {
             signals: Signals::listen()?,
             sockets,
-            drain: Drain::new().reason("the server stops").within(within),
+            drain: Drain::new()
+                .reason("the server stops")
+                .grace(LEAD.min(within))
+                .within(within),
         })
     }
 

@@ -80,7 +80,7 @@ async fn a_compressed_message_of_any_size_is_one_frame() {
 /// RFC 6455, 5.4: a pong may stand between messages, and before the header of one that is being compressed, but never
 /// within a frame. It is not lost either.
 #[tokio::test]
-async fn a_ping_beside_a_long_message_is_answered_before_or_behind_its_frame() {
+async fn a_ping_beside_a_long_message_is_answered_before_or_after_its_frame() {
     let settings = Compression::new();
     for http in BOTH {
         let address = serve(Server::Hyper, http, serving(settings)).await;

@@ -146,11 +146,7 @@ async fn assert_nothing_follows(http: Http, compression: bool, control: Control,
     }
     let close = kinds.iter().position(|first| *first == CLOSE);
     let close = close.unwrap_or_else(|| panic!("no Close, {row}: {kinds:x?}"));
-    assert_eq!(
-        kinds[close + 1..],
-        [],
-        "after the Close, {row}: {kinds:x?}"
-    );
+    assert_eq!(kinds[close + 1..], [], "after the Close, {row}: {kinds:x?}");
     // RFC 6455, 5.5.2: "an endpoint MUST send a Pong frame in response, unless it already received a Close frame."
     let expected = if control == Control::Ping { PING } else { PONG };
     assert!(
