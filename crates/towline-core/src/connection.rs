@@ -80,9 +80,9 @@ pub(crate) struct Transferred {
 #[derive(Debug)]
 enum Input {
     Frames,
-    /// The peer's Close came: nothing more is read until ours is written.
-    Closed {
-        /// Until that is queued. Boxed: an open socket is smaller without it, and its state is told by a tag alone.
+    /// The peer's Close or a violation came: nothing more is decoded.
+    Over {
+        /// Until our Close is queued. Boxed: an open socket is smaller without it, and its state is told by a tag alone.
         grace: Box<Grace>,
     },
     /// Read for nothing but its end.
@@ -104,6 +104,13 @@ enum Output {
         deadline: Instant,
     },
     ShutDown(Linger),
+}
+
+impl Input {
+    fn over() -> Self {
+        let grace = Box::new(Grace::new(Instant::now()));
+        Self::Over { grace }
+    }
 }
 
 impl Connection {
@@ -199,7 +206,7 @@ impl Connection {
         if orders.abort {
             return Err(Gone);
         }
-        if let Input::Closed { grace } = &mut self.input {
+        if let Input::Over { grace } = &mut self.input {
             grace.note(Instant::now(), &orders);
         }
         self.note_news(&orders, shared);
@@ -207,6 +214,10 @@ impl Connection {
             self.output = Output::Closing {
                 deadline: Instant::now() + CLOSE_TIMEOUT,
             };
+            // A peer that writes before it reads takes the Close only when all it writes is read.
+            if shared.is_violated() {
+                self.input = Input::Discarded;
+            }
         }
         Ok(orders.close_queued)
     }
@@ -312,7 +323,7 @@ impl Connection {
     fn put_off_end(&mut self) {
         match (&mut self.output, &mut self.input) {
             (Output::Closing { deadline }, _) => *deadline = Instant::now() + CLOSE_TIMEOUT,
-            (Output::Frames, Input::Closed { grace }) => grace.note_written(Instant::now()),
+            (Output::Frames, Input::Over { grace }) => grace.note_written(Instant::now()),
             _ => {}
         }
     }
@@ -344,7 +355,7 @@ impl Connection {
             Input::Frames => return,
             // RFC 6455, 7.1.1: a server closes first, by "TLS and TCP closes"; a connection that is dropped over unread
             // input is reset, and the peer might lose our Close.
-            Input::Closed { .. } => self.input = Input::Discarded,
+            Input::Over { .. } => self.input = Input::Discarded,
             Input::Discarded | Input::Ended => {}
         }
         self.output = Output::Ended;
@@ -367,7 +378,7 @@ impl Connection {
         timer: &mut Timer,
         cx: &mut Context<'_>,
     ) -> bool {
-        let (Input::Closed { grace }, Output::Frames) = (&mut self.input, &self.output) else {
+        let (Input::Over { grace }, Output::Frames) = (&mut self.input, &self.output) else {
             return false;
         };
         if timer.poll(cx, Some(grace.end())).is_pending() {
@@ -380,7 +391,7 @@ impl Connection {
 
     fn deadline(&self) -> Option<Instant> {
         match (&self.output, &self.input) {
-            (Output::Frames, Input::Closed { grace }) => Some(grace.end()),
+            (Output::Frames, Input::Over { grace }) => Some(grace.end()),
             (Output::Frames | Output::Ended, _) => None,
             (Output::Closing { deadline } | Output::ShuttingDown { deadline }, _) => {
                 Some(*deadline)

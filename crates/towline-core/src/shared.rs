@@ -370,8 +370,6 @@ impl State {
             return;
         }
         if let Some(received) = &self.close.received {
-            // RFC 6455, 7.1.7, "Fail the WebSocket Connection": nothing waits for the endpoint.
-            let violated = !received.is_close;
             let sends = self.sends_waiting > 0 || self.sink_waits;
             let answered = self.is_drained() && !sends;
             let due = match self.close.seen {
@@ -384,7 +382,7 @@ impl State {
                 // Who drops what came before it answers none of that.
                 Seen::No => self.discarding,
             };
-            if violated || due || overdue || self.close.requested.is_some() {
+            if due || overdue || self.close.requested.is_some() {
                 let answer = received.answer.clone();
                 self.push_close(answer.as_ref());
                 self.close.queued = true;

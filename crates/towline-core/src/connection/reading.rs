@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 use towline_protocol::{Decoded, Event};
 
-use super::{Connection, Gone, Grace, Input, Output};
+use super::{Connection, Gone, Input, Output};
 use crate::driver::Budget;
 use crate::io::Read;
 use crate::pool;
@@ -203,8 +203,7 @@ impl Connection {
                     Some(Event::Ping(payload)) => shared.ping(payload),
                     Some(Event::Pong(payload)) => self.pong(shared, &payload),
                     Some(Event::Close(frame)) => {
-                        let grace = Box::new(Grace::new(Instant::now()));
-                        self.input = Input::Closed { grace };
+                        self.input = Input::over();
                         self.note_arrived(arrived);
                         shared.peer_closed(arrived, frame.as_ref());
                         return bytes.len();
@@ -215,7 +214,7 @@ impl Connection {
             }
             Err(violation) => violation,
         };
-        self.input = Input::Discarded;
+        self.input = Input::over();
         self.note_arrived(arrived);
         shared.refuse(arrived, violation);
         bytes.len()
@@ -257,7 +256,7 @@ impl Connection {
         match self.input {
             Input::Frames => !self.is_paused(),
             Input::Discarded => !self.read_blocked,
-            Input::Closed { .. } | Input::Ended => false,
+            Input::Over { .. } | Input::Ended => false,
         }
     }
 }

@@ -157,7 +157,7 @@ impl Shared {
         self.input_ended(arrived, received, (ClosedBy::Peer, code, reason));
     }
 
-    /// The peer broke the protocol. It is told by a Close after what is queued already. Nothing more can be sent.
+    /// The peer broke the protocol. It is told by a Close when the endpoint has seen what came before that.
     pub(crate) fn refuse(&self, arrived: &mut Batch, violation: Violation) {
         let answer = CloseFrame::from(violation);
         let reason = answer.reason().to_owned();
@@ -178,7 +178,6 @@ impl Shared {
         self.with(|state, wakes| {
             state.take_in(arrived, wakes);
             state.close.first.get_or_insert(first);
-            state.shut |= !received.is_close;
             state.close.received = Some(received);
             state.wakers.attention = true;
             state.wakers.wake_recv(wakes);
