@@ -10,12 +10,13 @@ use h2::Reason;
 use tokio::io::AsyncWriteExt;
 use tower::Layer;
 use towline::{EchoService, UpgradeLayer, WebSocketUpgrade};
-
-use crate::peer::{BOTH, KIB, Peer};
-use crate::stack::{Clock, MIB, endpoint_with, secs, upgrading};
-use crate::streams::Connection;
-use crate::support::{Http, Server, app, serve, within};
-use crate::wire::{BINARY, CLOSE, TEXT, Wire, close_body, frame, header, read_frame};
+use towline_testing::http2::Connection;
+use towline_testing::memory::{endpoint_with, under};
+use towline_testing::watched::{BOTH, Peer};
+use towline_testing::{
+    BINARY, CLOSE, Clock, Http, KIB, MIB, Server, TEXT, Wire, app, close_body, frame, header,
+    read_frame, secs, serve, within,
+};
 
 /// The default.
 const LIMIT: usize = MIB;
@@ -104,13 +105,13 @@ async fn over_http2_it_gets_window_then_1009_then_end_stream_then_no_error() {
         |mut socket| async move { while socket.recv().await.is_some() {} },
         |upgrade: WebSocketUpgrade| upgrade.max_message_size(64 * KIB),
     );
-    let mut peer = Peer::open(Http::Two, upgrading(app), 64 * KIB).await;
+    let mut peer = Peer::open(Http::Two, under(UpgradeLayer::new(), app), 64 * KIB).await;
     let clock = Clock::start();
     let message = [header(BINARY, 3 * MIB as u64), vec![7; 3 * MIB]].concat();
     let sent = peer.try_write(message).await;
     assert!(sent.is_ok(), "the send was ended: {sent:?}");
     clock.assert(secs(0)..=secs(0));
-    peer.expect_close(1009).await;
+    peer.expect_close_code(1009).await;
     peer.expect_end().await;
     clock.assert(secs(0)..=secs(0));
     // It sends no more, and does not end its stream.

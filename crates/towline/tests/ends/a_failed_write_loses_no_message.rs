@@ -9,13 +9,15 @@ use h2::Reason;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
+use tokio_util::either::Either;
 use tower::{Layer, service_fn};
 use towline::{Closed, ClosedBy, Message, UpgradeLayer, WebSocket, WebSocketUpgrade};
-
-use crate::peer::{BOTH, KIB, Peer, Transport, settle};
-use crate::stack::{App, Clock, Ends, endpoint, secs, upgrading};
-use crate::support::{self, HANDSHAKE, Http, NoBody, Server, next, serve, within};
-use crate::wire::{BINARY, CLOSE, Wire, close_body, frame};
+use towline_testing::memory::{App, Ends, endpoint, under};
+use towline_testing::watched::{BOTH, Peer};
+use towline_testing::{
+    BINARY, CLOSE, Clock, HANDSHAKE, Http, KIB, NoBody, Server, Wire, app, close_body, frame, next,
+    secs, serve, settle, within,
+};
 
 /// Less than the server's window over HTTP/2, and many more messages than wait for an endpoint.
 const MESSAGES: usize = 150;
@@ -47,8 +49,8 @@ fn farewell(messages: usize) -> Vec<u8> {
 /// Ends the peer's reading, after what it has sent.
 async fn stop_reading(peer: &mut Peer) {
     match &mut peer.io {
-        Transport::One(_) => peer.server.broken.store(true, Ordering::Relaxed),
-        Transport::Two(stream) => stream.send.send_reset(Reason::INTERNAL_ERROR),
+        Either::Left(_) => peer.server.broken.store(true, Ordering::Relaxed),
+        Either::Right(stream) => stream.send.send_reset(Reason::INTERNAL_ERROR),
     }
     settle().await;
 }
@@ -82,7 +84,7 @@ fn gated() -> Gated {
         }
     });
     Gated {
-        app: upgrading(app),
+        app: under(UpgradeLayer::new(), app),
         ends,
         gate,
         received,
@@ -129,7 +131,7 @@ async fn a_close_of_ours_that_was_queued_before_stays_the_first() {
         let _ = socket.close(4000, "ours").await;
     });
     // The Close does not fit.
-    let mut peer = Peer::open(Http::One, upgrading(app), 1).await;
+    let mut peer = Peer::open(Http::One, under(UpgradeLayer::new(), app), 1).await;
     settle().await;
     peer.server.broken.store(true, Ordering::Relaxed);
     // The server may be gone by now.
@@ -207,7 +209,7 @@ async fn a_full_queue_ends_delivery_after_1_s_and_the_close_is_noted() {
             sender.send(None).unwrap();
         }
     });
-    let mut peer = Peer::open(Http::One, upgrading(app), ROOM).await;
+    let mut peer = Peer::open(Http::One, under(UpgradeLayer::new(), app), ROOM).await;
     peer.write(farewell(MESSAGES)).await;
     stop_reading(&mut peer).await;
     sleep(secs(1)).await;
@@ -252,7 +254,7 @@ async fn over_tcp_15_of_15_messages_and_the_close_arrive_before_a_reset() {
             )
         }
     });
-    let app = support::app(UpgradeLayer::new().layer(endpoint));
+    let app = app(UpgradeLayer::new().layer(endpoint));
     let address = serve(Server::Hyper, Http::One, app).await;
     for round in 0..8 {
         let stream = TcpStream::connect(address).await.unwrap();

@@ -11,10 +11,10 @@ use http_body_util::Full;
 use tower::{Layer, service_fn};
 use towline::{Compression, Message, UpgradeLayer, WebSocket, WebSocketUpgrade};
 use towline_protocol::Event;
-
-use crate::deflating::{Client, OFFER, RSV1, noise};
-use crate::support::{App, Http, NoBody, Server, app, serve, within};
-use crate::wire::{BINARY, PING, PONG, TEXT, Wire, frame};
+use towline_testing::deflate::{Client, OFFER, RSV1, noise};
+use towline_testing::{
+    App, BINARY, Http, NoBody, PING, PONG, Server, TEXT, Wire, app, frame, serve, within,
+};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;

@@ -10,17 +10,18 @@ use std::time::{Duration, Instant};
 
 use tokio::io::AsyncReadExt;
 use tokio::time::{sleep, timeout};
+use tokio_util::either::Either;
 use tower::Layer;
 use towline::upgrade::{Drain, Sockets};
 use towline::{
     Action, CloseCode, Closed, ClosedBy, Event, PolicyFactory, SocketPolicy, SocketState,
     UpgradeLayer, WebSocket,
 };
-
-use crate::peer::{BOTH, DROPPED, KIB, Peer, Transport, settle, soon};
-use crate::stack::{Clock, Ends, MIB, endpoint, endpoint_with, secs, upgraded, upgrading};
-use crate::support::Http;
-use crate::wire::{BINARY, CLOSE, TEXT, close_body, frame};
+use towline_testing::memory::{Ends, endpoint, endpoint_with, under, upgraded};
+use towline_testing::watched::{BOTH, DROPPED, Peer};
+use towline_testing::{
+    BINARY, CLOSE, Clock, Http, KIB, MIB, TEXT, close_body, frame, secs, settle, soon,
+};
 
 /// The capacity of the transport.
 const ROOM: usize = 16 * KIB;
@@ -47,7 +48,7 @@ fn summary(closed: &Closed) -> (ClosedBy, u16, bool) {
 
 /// The end of a socket whose peer takes `sip` bytes every `pause`.
 async fn end_of_slow(mut peer: Peer, sip: usize, pause: Duration, ends: &mut Ends) -> Closed {
-    let is_http1 = matches!(peer.io, Transport::One(_));
+    let is_http1 = matches!(peer.io, Either::Left(_));
     let mut events = peer.take_events();
     let reading = tokio::spawn(async move {
         peer.trickle(sip, pause).await;
@@ -72,7 +73,7 @@ async fn a_peer_that_reads_slowly_has_60_s_to_take_the_endpoints_close() {
                 fill(&mut socket).await;
                 socket.close(4000, "").await.unwrap();
             });
-            let peer = Peer::open(http, upgrading(app), ROOM).await;
+            let peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
             let clock = Clock::start();
             let closed = end_of_slow(peer, *sip, secs(3), &mut ends).await;
             clock.assert(secs(60)..=secs(60));
@@ -90,7 +91,7 @@ async fn a_peer_that_reads_slowly_has_60_s_to_take_the_close_of_a_dropped_socket
             let (app, mut ends) = endpoint(|mut socket: WebSocket| async move {
                 fill(&mut socket).await;
             });
-            let peer = Peer::open(http, upgrading(app), ROOM).await;
+            let peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
             let clock = Clock::start();
             let closed = end_of_slow(peer, *sip, secs(3), &mut ends).await;
             clock.assert(secs(60)..=secs(60));
@@ -125,7 +126,7 @@ async fn a_peer_that_reads_slowly_has_60_s_to_take_the_close_of_a_policy() {
             let (app, mut ends) = endpoint_with(fill_and_poke, |upgrade| {
                 upgrade.policy(PolicyFactory::new(|_| Some(CloseWhenPoked)))
             });
-            let peer = Peer::open(http, upgrading(app), ROOM).await;
+            let peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
             let clock = Clock::start();
             let closed = end_of_slow(peer, *sip, secs(3), &mut ends).await;
             clock.assert(secs(60)..=secs(60));
@@ -168,9 +169,9 @@ async fn a_peer_that_reads_slowly_has_60_s_to_take_the_answer_to_its_close() {
                 fill(&mut socket).await;
                 while socket.recv().await.is_some() {}
             });
-            let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+            let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
             settle().await;
-            peer.close(4001).await;
+            peer.close(4001, "").await;
             let clock = Clock::start();
             let closed = end_of_slow(peer, *sip, secs(3), &mut ends).await;
             clock.assert(secs(60)..=secs(60));
@@ -189,7 +190,7 @@ async fn a_peer_that_reads_slowly_has_60_s_to_take_the_close_of_its_violation() 
                 fill(&mut socket).await;
                 pending::<()>().await;
             });
-            let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+            let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
             settle().await;
             peer.send(TEXT, b"\xff").await;
             let clock = Clock::start();
@@ -216,10 +217,10 @@ async fn a_peer_that_closes_and_reads_slowly_is_answered_after_60_s_and_given_up
         clock.assert(secs(60)..=secs(60));
         pending::<()>().await;
     });
-    let mut peer = Peer::open(Http::One, upgrading(app), ROOM).await;
+    let mut peer = Peer::open(Http::One, under(UpgradeLayer::new(), app), ROOM).await;
     settle().await;
     let clock = Clock::start();
-    peer.close(4001).await;
+    peer.close(4001, "").await;
     let closed = end_of_slow(peer, 1, Duration::from_millis(900), &mut ends).await;
     clock.assert(secs(120)..=secs(120));
     assert_eq!(summary(&closed), (ClosedBy::Peer, 4001, false));
@@ -237,7 +238,7 @@ async fn an_endpoint_that_takes_its_messages_slowly_has_60_s_to_answer_them() {
                 sleep(Duration::from_millis(990)).await;
             }
         });
-        let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
         // As many as may wait for the endpoint, but one.
         let messages = frame(TEXT, "slow").repeat(63);
         peer.write([messages, frame(CLOSE, close_body(1000, ""))].concat())
@@ -264,9 +265,9 @@ async fn an_endpoint_that_only_sends_has_10_s_before_the_peers_close_is_answered
                 sleep(Duration::from_millis(100)).await;
             }
         });
-        let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
         peer.expect(TEXT, "tick").await;
-        peer.close(1000).await;
+        peer.close(1000, "").await;
         let clock = Clock::start();
         loop {
             match peer.frame().await {
@@ -286,7 +287,7 @@ async fn a_peer_that_stops_reading_is_given_up_10_s_later() {
         fill(&mut socket).await;
         socket.close(4000, "").await.unwrap();
     });
-    let mut peer = Peer::open(Http::One, upgrading(app), ROOM).await;
+    let mut peer = Peer::open(Http::One, under(UpgradeLayer::new(), app), ROOM).await;
     let clock = Clock::start();
     for _ in 0..5 {
         sleep(secs(3)).await;
@@ -305,7 +306,7 @@ async fn single_bytes_over_http2_put_nothing_off() {
         fill(&mut socket).await;
         socket.close(4000, "").await.unwrap();
     });
-    let peer = Peer::open(Http::Two, upgrading(app), ROOM).await;
+    let peer = Peer::open(Http::Two, under(UpgradeLayer::new(), app), ROOM).await;
     let clock = Clock::start();
     let closed = end_of_slow(peer, 1, secs(3), &mut ends).await;
     clock.assert(secs(10)..=secs(10));
@@ -320,7 +321,7 @@ async fn the_answer_has_10_s_from_when_the_close_is_written() {
             fill(&mut socket).await;
             socket.close(4000, "").await.unwrap();
         });
-        let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
         let clock = Clock::start();
         // All is taken within some 55 s.
         let mut buffer = vec![0; 4 * MIB / 11];
@@ -330,7 +331,7 @@ async fn the_answer_has_10_s_from_when_the_close_is_written() {
         }
         let mut rest = vec![0; 4 * MIB + HEADER - 11 * buffer.len()];
         soon(peer.io.read_exact(&mut rest)).await.unwrap();
-        peer.expect_close(4000).await;
+        peer.expect_close_code(4000).await;
         clock.assert(secs(55)..=secs(55));
         // It talks on, and never answers.
         for _ in 0..9 {
@@ -395,7 +396,7 @@ async fn policies_hear_nothing_once_the_close_is_queued() {
                 })
             }))
         });
-        let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
         settle().await;
         peer.send(TEXT, "late").await;
         let reading = tokio::spawn(async move {
@@ -436,14 +437,14 @@ async fn an_end_by_a_policy_waits_for_no_peer() {
         let (app, mut ends) = endpoint_with(endpoint, |upgrade| {
             upgrade.policy(PolicyFactory::new(|_| Some(EndWhenPoked)))
         });
-        let mut peer = Peer::open(Http::One, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(Http::One, under(UpgradeLayer::new(), app), ROOM).await;
         let clock = Clock::start();
         let closed = ends.next().await;
         assert_eq!(summary(&closed), (ClosedBy::Policy, 1011, false));
         assert_eq!(peer.server.events.try_recv().ok(), Some(DROPPED));
         clock.assert(Duration::ZERO..=Duration::from_millis(10));
         if !fills {
-            peer.expect_close(1011).await;
+            peer.expect_close_code(1011).await;
         }
     }
 }

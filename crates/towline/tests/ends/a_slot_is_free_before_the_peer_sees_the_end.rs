@@ -11,11 +11,9 @@ use tokio::time::sleep;
 use tower::util::BoxCloneService;
 use tower::{Layer, ServiceExt, service_fn};
 use towline::{Closed, Drain, Sockets, UpgradeLayer, WebSocket};
-
-use crate::peer::{BOTH, DROPPED, KIB, Peer, SHUT_DOWN, settle, soon};
-use crate::stack::{App, Clock, endpoint, secs, upgraded};
-use crate::support::Http;
-use crate::wire::TEXT;
+use towline_testing::memory::{App, endpoint, upgraded};
+use towline_testing::watched::{BOTH, DROPPED, Peer, SHUT_DOWN};
+use towline_testing::{Clock, Http, KIB, TEXT, secs, settle, soon};
 
 /// Writes down what happens.
 #[derive(Clone, Default)]
@@ -75,8 +73,8 @@ async fn the_order_is_endpoint_layers_permit_fin_linger() {
         told.write(format!("{event}, {} active", counts.active()));
     })
     .await;
-    peer.close(1000).await;
-    peer.expect_close(1000).await;
+    peer.close(1000, "").await;
+    peer.expect_close_code(1000).await;
     peer.expect_end().await;
     let clock = Clock::start();
     peer.dropped().await;
@@ -100,16 +98,16 @@ async fn at_the_end_of_our_output_nothing_is_held_but_the_transport() {
         let app = logging(&log, &sockets, Duration::ZERO);
         let mut peer = Peer::open(http, app.clone(), 64 * KIB).await;
         assert_eq!(sockets.active(), 1);
-        peer.close(1000).await;
-        peer.expect_close(1000).await;
+        peer.close(1000, "").await;
+        peer.expect_close_code(1000).await;
         peer.expect_end().await;
         let seen = (sockets.active(), log.lines().len());
         assert_eq!(seen, (0, 2), "{http:?}: {:?}", log.lines());
         // Its permit is free: the next one opens, and is the only one.
         let mut second = Peer::open(http, app, 64 * KIB).await;
         assert_eq!(sockets.active(), 1);
-        second.close(1000).await;
-        second.expect_close(1000).await;
+        second.close(1000, "").await;
+        second.expect_close_code(1000).await;
         second.expect_end().await;
     }
 }
@@ -121,8 +119,8 @@ async fn a_drain_waits_for_a_transport_whose_socket_is_not_active_any_more() {
         let sockets = Sockets::new();
         let app = logging(&Log::default(), &sockets, Duration::ZERO);
         let mut peer = Peer::open(http, app, 64 * KIB).await;
-        peer.close(1000).await;
-        peer.expect_close(1000).await;
+        peer.close(1000, "").await;
+        peer.expect_close_code(1000).await;
         peer.expect_end().await;
         assert_eq!(sockets.active(), 0, "{http:?}");
         let clock = Clock::start();
@@ -142,8 +140,8 @@ async fn an_endpoint_that_still_runs_keeps_its_slot_and_holds_nothing_up() {
         let app = logging(&Log::default(), &sockets, secs(5));
         let mut peer = Peer::open(http, app, 64 * KIB).await;
         let clock = Clock::start();
-        peer.close(1000).await;
-        peer.expect_close(1000).await;
+        peer.close(1000, "").await;
+        peer.expect_close_code(1000).await;
         peer.expect_end().await;
         clock.assert(Duration::ZERO..=Duration::ZERO);
         peer.dropped().await;
@@ -163,7 +161,7 @@ async fn whatever_ends_the_socket() {
         let app = logging(&Log::default(), &sockets, Duration::ZERO);
         let mut peer = Peer::open(http, app, 64 * KIB).await;
         peer.send(TEXT, b"\xff").await;
-        peer.expect_close(1007).await;
+        peer.expect_close_code(1007).await;
         peer.expect_end().await;
         assert_eq!(sockets.active(), 0, "{http:?}");
     }
@@ -185,7 +183,7 @@ async fn a_peer_that_takes_no_end_holds_only_the_transport_and_for_10_s() {
     let app = upgraded(UpgradeLayer::new().sockets(&sockets).layer(inner));
     let mut peer = Peer::open(Http::Two, app, WINDOW).await;
     settle().await;
-    peer.close(4000).await;
+    peer.close(4000, "").await;
     let clock = Clock::start();
     let closed = ends.next().await;
     assert!(closed.is_clean());

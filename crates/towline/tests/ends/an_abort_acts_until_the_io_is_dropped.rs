@@ -7,11 +7,9 @@ use tokio::time::sleep;
 use tower::Layer;
 use towline::upgrade::Drained;
 use towline::{Control, Drain, Sockets, UpgradeLayer, WebSocket};
-
-use crate::peer::{BOTH, KIB, Peer, settle, soon};
-use crate::stack::{App, Clock, MIB, endpoint, secs, upgraded};
-use crate::support::{Http, next};
-use crate::wire::TEXT;
+use towline_testing::memory::{App, endpoint, upgraded};
+use towline_testing::watched::{BOTH, Peer};
+use towline_testing::{Clock, Http, KIB, MIB, TEXT, next, secs, settle, soon};
 
 const SOON: Duration = Duration::from_millis(10);
 
@@ -42,16 +40,16 @@ impl Stage {
             Self::Flush => peer.send(TEXT, "flood").await,
             Self::Await => {
                 peer.send(TEXT, "close").await;
-                peer.expect_close(4000).await;
+                peer.expect_close_code(4000).await;
             }
             Self::Linger => {
-                peer.close(1000).await;
-                peer.expect_close(1000).await;
+                peer.close(1000, "").await;
+                peer.expect_close_code(1000).await;
                 peer.expect_end().await;
             }
             Self::LingerAfterViolation => {
                 peer.send(TEXT, b"\xff").await;
-                peer.expect_close(1007).await;
+                peer.expect_close_code(1007).await;
                 peer.expect_end().await;
             }
         }

@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use towline::{Control, Message, WebSocket};
-
-use crate::peer::{BOTH, KIB, Peer};
-use crate::random::Random;
-use crate::stack::{App, Ends, endpoint, upgrading};
-use crate::support::next;
-use crate::wire::{BINARY, CLOSE, close_body, frame};
+use towline::{Control, Message, UpgradeLayer, WebSocket};
+use towline_testing::memory::{App, Ends, endpoint, under};
+use towline_testing::watched::{BOTH, Peer};
+use towline_testing::{BINARY, CLOSE, KIB, Random, close_body, frame, next};
 
 const ROOM: usize = 64 * KIB;
 
@@ -91,5 +88,5 @@ fn at_random(mut pauses: Random, longest: u64) -> AtRandom {
             tell.send(None).unwrap();
         }
     });
-    (upgrading(app), ends, control, told)
+    (under(UpgradeLayer::new(), app), ends, control, told)
 }

@@ -8,11 +8,9 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tower::Layer;
 use towline::{Drain, Message, Sockets, UpgradeLayer, WebSocket};
-
-use crate::peer::{BOTH, KIB, Peer, soon};
-use crate::stack::{App, Clock, MIB, endpoint, secs, upgraded, upgrading};
-use crate::support::{Http, next};
-use crate::wire::{BINARY, TEXT, frame};
+use towline_testing::memory::{App, endpoint, under, upgraded};
+use towline_testing::watched::{BOTH, Peer};
+use towline_testing::{BINARY, Clock, Http, KIB, MIB, TEXT, frame, next, secs, soon};
 
 const ROOM: usize = 64 * KIB;
 
@@ -22,7 +20,7 @@ fn echo() -> App {
             let _ = socket.send(message).await;
         }
     });
-    upgrading(app)
+    under(UpgradeLayer::new(), app)
 }
 
 /// A peer that has been told of its violation.
@@ -30,7 +28,7 @@ async fn told(http: Http, app: App) -> Peer {
     let mut peer = Peer::open(http, app, ROOM).await;
     let clock = Clock::start();
     peer.send(TEXT, b"\xff").await;
-    peer.expect_close(1007).await;
+    peer.expect_close_code(1007).await;
     // The write side is shut down at once.
     peer.expect_end().await;
     clock.assert(secs(0)..=secs(0));
@@ -131,7 +129,7 @@ async fn sends_fail_at_once_and_earlier_messages_are_delivered() {
                 }
             }
         });
-        let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
         let packet = [
             frame(TEXT, "one"),
             frame(TEXT, "two"),
@@ -139,7 +137,7 @@ async fn sends_fail_at_once_and_earlier_messages_are_delivered() {
             frame(TEXT, "behind"),
         ];
         peer.write(packet.concat()).await;
-        peer.expect_close(1007).await;
+        peer.expect_close_code(1007).await;
         peer.expect_end().await;
         for word in ["one", "two"] {
             let expected = (Message::from(word), false);
@@ -160,7 +158,7 @@ async fn the_close_waits_for_no_endpoint() {
             sleep(secs(100)).await;
             drop(socket);
         });
-        let _peer = told(http, upgrading(app)).await;
+        let _peer = told(http, under(UpgradeLayer::new(), app)).await;
     }
 }
 
@@ -171,12 +169,12 @@ async fn what_was_queued_before_it_goes_out_before_the_close() {
             socket.send(vec![7; 2 * ROOM]).await.unwrap();
             while socket.recv().await.is_some() {}
         });
-        let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
         sleep(secs(1)).await;
         peer.send(TEXT, b"\xff").await;
         sleep(secs(1) / 2).await;
         peer.expect(BINARY, vec![7; 2 * ROOM]).await;
-        peer.expect_close(1007).await;
+        peer.expect_close_code(1007).await;
         peer.expect_end().await;
     }
 }

@@ -3,26 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-#[allow(dead_code, reason = "made for the tests of whole stacks")]
-#[path = "../it/deflating.rs"]
-mod deflating;
-mod peer;
-#[allow(dead_code, reason = "made for the tests of whole stacks")]
-#[path = "../it/random.rs"]
-mod random;
-#[allow(dead_code, reason = "made for the tests of policies")]
-#[path = "../policies/support.rs"]
-mod stack;
-#[allow(dead_code, reason = "made for the tests of whole stacks")]
-#[path = "../it/streams.rs"]
-mod streams;
-#[allow(dead_code, reason = "made for the tests of whole stacks")]
-#[path = "../it/support.rs"]
-mod support;
-#[allow(dead_code, reason = "made for the tests of whole stacks")]
-#[path = "../it/wire.rs"]
-mod wire;
-
 mod a_client_that_writes_before_it_reads_sees_the_close;
 mod a_failed_write_loses_no_message;
 mod a_message_is_one_frame;

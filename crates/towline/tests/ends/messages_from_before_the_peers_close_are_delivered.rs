@@ -11,11 +11,11 @@ use tower::Layer;
 use tower::util::BoxCloneService;
 use towline::keepalive::KeepAlive;
 use towline::{Closed, ClosedBy, Control, Drain, Message, Sockets, UpgradeLayer, WebSocket};
-
-use crate::peer::{BOTH, KIB, Peer, settle};
-use crate::stack::{App, Clock, Ends, MIB, endpoint, secs, upgraded, upgrading};
-use crate::support::next;
-use crate::wire::{BINARY, CLOSE, TEXT, close_body, frame};
+use towline_testing::memory::{App, Ends, endpoint, under, upgraded};
+use towline_testing::watched::{BOTH, Peer};
+use towline_testing::{
+    BINARY, CLOSE, Clock, KIB, MIB, TEXT, close_body, frame, next, secs, settle,
+};
 
 const ROOM: usize = 64 * KIB;
 
@@ -171,8 +171,8 @@ async fn to_an_endpoint_that_goes_on_receiving() {
             peer.write(all_numbered(0..5)).await;
             sleep(secs(1)).await;
             peer.write(all_numbered(5..10)).await;
-            peer.expect_close(code(by)).await;
-            peer.close(code(by)).await;
+            peer.expect_close_code(code(by)).await;
+            peer.close(code(by), "").await;
             peer.expect_end().await;
             assert_received(&mut server.told, 10, &row).await;
             let closed = server.ends.next().await;
@@ -200,7 +200,7 @@ async fn while_our_close_is_not_written_yet() {
                 }
             }
         });
-        let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
         settle().await;
         next(&mut control).await.close(4001, "kicked").unwrap();
         settle().await;
@@ -212,8 +212,8 @@ async fn while_our_close_is_not_written_yet() {
             assert_eq!(received.ok(), Some(number.to_string().into()), "{http:?}");
         }
         peer.expect(BINARY, vec![7; MIB]).await;
-        peer.expect_close(4001).await;
-        peer.close(4001).await;
+        peer.expect_close_code(4001).await;
+        peer.close(4001, "").await;
         peer.expect_end().await;
         assert_clean(&ends.next().await, By::Kick, &format!("{http:?}"));
     }
@@ -226,9 +226,9 @@ async fn receiving_ends_with_the_peers_close() {
         let mut server = receiving(By::Kick, |_| Duration::ZERO);
         let mut peer = Peer::open(http, server.app.clone(), ROOM).await;
         server.close(By::Kick).await;
-        peer.expect_close(4001).await;
+        peer.expect_close_code(4001).await;
         sleep(secs(5)).await;
-        peer.close(4001).await;
+        peer.close(4001, "").await;
         let after = assert_received(&mut server.told, 0, "").await;
         assert!((secs(5)..secs(6)).contains(&after), "{http:?}: {after:?}");
         assert_clean(&server.ends.next().await, By::Kick, "");
@@ -243,7 +243,7 @@ async fn receiving_ends_with_the_close_timeout() {
         let mut peer = Peer::open(http, server.app.clone(), ROOM).await;
         let clock = Clock::start();
         server.close(By::Kick).await;
-        peer.expect_close(4001).await;
+        peer.expect_close_code(4001).await;
         for number in 0..9 {
             sleep(secs(1)).await;
             peer.write(numbered(number)).await;
@@ -344,7 +344,7 @@ async fn until_the_owner_drops_the_socket() {
                 }
             }
         });
-        let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
         settle().await;
         next(&mut control).await.close(4001, "kicked").unwrap();
         settle().await;
@@ -389,11 +389,11 @@ async fn not_to_an_owner_that_closes_or_discards() {
                     tell.send(None).unwrap();
                 }
             });
-            let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+            let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
             peer.write(all_numbered(0..3)).await;
-            peer.expect_close(4001).await;
+            peer.expect_close_code(4001).await;
             peer.write(all_numbered(3..150)).await;
-            peer.close(4001).await;
+            peer.close(4001, "").await;
             peer.expect_end().await;
             assert_clean(&ends.next().await, By::Kick, &row);
             let mut number = 1;

@@ -14,12 +14,10 @@ use towline::{
     Action, CloseCode, Compression, Drain, Event, PolicyFactory, SendOptions, SocketPolicy,
     SocketState, Sockets, UpgradeLayer, WebSocket, WebSocketUpgrade,
 };
-
-use crate::deflating::OFFER;
-use crate::peer::{BOTH, KIB, Peer, settle};
-use crate::stack::{App, endpoint_with, secs, upgraded};
-use crate::support::Http;
-use crate::wire::{CLOSE, PING, PONG, TEXT, frame};
+use towline_testing::deflate::OFFER;
+use towline_testing::memory::{App, endpoint_with, upgraded};
+use towline_testing::watched::{BOTH, Peer};
+use towline_testing::{CLOSE, Http, KIB, PING, PONG, TEXT, frame, secs, settle};
 
 /// The transport is full at the end of a frame: it takes this many of the endpoint's messages, of 1 KiB with their header,
 /// and not a byte of the next.
@@ -129,7 +127,7 @@ async fn assert_nothing_follows(http: Http, compression: bool, control: Control,
             let sockets = sockets.clone();
             tokio::spawn(async move { sockets.drain(Drain::new()).await });
         }
-        By::Peer => peer.close(4000).await,
+        By::Peer => peer.close(4000, "").await,
         By::Violation => peer.send(TEXT, b"\xff").await,
     }
     settle().await;

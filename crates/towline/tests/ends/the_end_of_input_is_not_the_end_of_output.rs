@@ -5,12 +5,12 @@ use std::future::pending;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use towline::{Closed, ClosedBy, WebSocket};
-
-use crate::peer::{BOTH, KIB, Peer, settle};
-use crate::stack::{Clock, MIB, endpoint, secs, upgrading};
-use crate::support::Http;
-use crate::wire::{BINARY, CLOSE, TEXT, close_body, frame};
+use towline::{Closed, ClosedBy, UpgradeLayer, WebSocket};
+use towline_testing::memory::{endpoint, under};
+use towline_testing::watched::{BOTH, Peer};
+use towline_testing::{
+    BINARY, CLOSE, Clock, Http, KIB, MIB, TEXT, close_body, frame, secs, settle,
+};
 
 const ROOM: usize = 16 * KIB;
 
@@ -30,7 +30,7 @@ async fn queued_messages_go_out() {
             socket.send("last").await.unwrap();
             while socket.recv().await.is_some() {}
         });
-        let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
         settle().await;
         peer.half_close().await;
         sleep(secs(1) / 2).await;
@@ -55,7 +55,7 @@ async fn messages_from_before_it_are_answered() {
             socket.send("summary").await.unwrap();
             socket.close(4000, "answered").await.unwrap();
         });
-        let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
         let words = ["one", "two", "three", "four"];
         peer.write(words.map(|word| frame(TEXT, word)).concat())
             .await;
@@ -87,7 +87,7 @@ async fn however_many_they_are() {
                 socket.send(message).await.unwrap();
             }
         });
-        let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
         peer.write(frame(TEXT, "many").repeat(MANY)).await;
         peer.half_close().await;
         for _ in 0..MANY {
@@ -110,7 +110,7 @@ async fn an_endpoint_that_does_nothing_has_1_s() {
             pending::<()>().await;
             drop(socket);
         });
-        let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
         let clock = Clock::start();
         peer.half_close().await;
         peer.expect(CLOSE, close_body(1000, "")).await;
@@ -134,7 +134,7 @@ async fn an_endpoint_that_only_sends_has_10_s() {
                 sleep(Duration::from_millis(100)).await;
             }
         });
-        let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
         peer.expect(TEXT, "tick").await;
         let clock = Clock::start();
         peer.half_close().await;
@@ -157,7 +157,7 @@ async fn a_peer_that_reads_slowly_is_given_up_after_120_s() {
         socket.send(vec![7; MIB]).await.unwrap();
         pending::<()>().await;
     });
-    let mut peer = Peer::open(Http::One, upgrading(app), ROOM).await;
+    let mut peer = Peer::open(Http::One, under(UpgradeLayer::new(), app), ROOM).await;
     settle().await;
     let clock = Clock::start();
     peer.half_close().await;
@@ -181,7 +181,7 @@ async fn a_close_before_it_is_answered() {
                 socket.send(message).await.unwrap();
             }
         });
-        let mut peer = Peer::open(http, upgrading(app), ROOM).await;
+        let mut peer = Peer::open(http, under(UpgradeLayer::new(), app), ROOM).await;
         let packet = [frame(TEXT, "last"), frame(CLOSE, close_body(4001, ""))];
         peer.write(packet.concat()).await;
         peer.half_close().await;

@@ -14,11 +14,9 @@ use towline::{
     Action, CloseCode, ClosedBy, Drain, Event, PolicyFactory, SocketPolicy, SocketState, Sockets,
     UpgradeLayer, WebSocket, WebSocketUpgrade,
 };
-
-use crate::peer::{KIB, Peer, settle};
-use crate::stack::{endpoint_with, secs, upgraded};
-use crate::support::{Http, next};
-use crate::wire::{CLOSE, close_body, frame};
+use towline_testing::memory::{endpoint_with, upgraded};
+use towline_testing::watched::Peer;
+use towline_testing::{CLOSE, Http, KIB, close_body, frame, next, secs, settle};
 
 /// One way to end a socket.
 #[derive(Clone, Copy, Debug)]

@@ -12,10 +12,10 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tower::{Layer, service_fn};
 use towline::{UpgradeLayer, WebSocket, WebSocketUpgrade};
-
-use crate::streams::{Connection, Stream};
-use crate::support::{HANDSHAKE, Http, NoBody, Server, app, serve, within};
-use crate::wire::{CLOSE, TEXT, Wire, close_body, frame};
+use towline_testing::http2::{Connection, Stream};
+use towline_testing::{
+    CLOSE, HANDSHAKE, Http, NoBody, Server, TEXT, Wire, app, close_body, frame, serve, within,
+};
 
 const TRIES: usize = 100;
 

@@ -4,22 +4,20 @@ use futures_util::FutureExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tower::Layer;
 use towline::UpgradeLayer;
-
-use crate::support::{EVERYWHERE, Http, extended_connect, next, serve, undecided};
+use towline_testing::{EVERYWHERE, HANDSHAKE, Http, app, extended_connect, next, serve, undecided};
 
 #[tokio::test]
 async fn everywhere() {
     for (server, http) in EVERYWHERE {
         let (log, mut events) = mpsc::unbounded_channel();
-        let address = serve(server, http, undecided(&UpgradeLayer::new(), log)).await;
+        let address = serve(server, http, app(UpgradeLayer::new().layer(undecided(log)))).await;
 
         match http {
             Http::One => {
                 let mut stream = TcpStream::connect(address).await.unwrap();
-                let request = b"GET /ws HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-                stream.write_all(request).await.unwrap();
+                stream.write_all(HANDSHAKE.as_bytes()).await.unwrap();
                 assert_eq!(next(&mut events).await, "called");
                 drop(stream);
             }

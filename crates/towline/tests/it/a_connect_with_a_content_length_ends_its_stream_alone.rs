@@ -2,9 +2,8 @@
 
 use tower::Layer;
 use towline::{EchoService, UpgradeLayer};
-
-use crate::streams::Connection;
-use crate::support::{Http, Server, app, serve, within};
+use towline_testing::http2::Connection;
+use towline_testing::{Http, Server, app, serve, within};
 
 /// RFC 9113, 8.1.1: "Malformed requests or responses that are detected MUST be treated as a stream error (Section 5.4.2) of
 /// type PROTOCOL_ERROR."

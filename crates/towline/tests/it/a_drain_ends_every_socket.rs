@@ -12,12 +12,10 @@ use tokio::sync::mpsc;
 use tower::{Layer, service_fn};
 use towline::upgrade::Drained;
 use towline::{Drain, Sockets, UpgradeLayer, WebSocket, WebSocketUpgrade};
-
-use crate::support::{
-    App, EVERYWHERE, Guard, Http, NoBody, app, connect, http2_request, next, refused, serve,
-    tungstenite_echo, within,
+use towline_testing::{
+    App, EVERYWHERE, Guard, Http, NoBody, TEXT, Wire, app, connect, http2_request, next, refused,
+    serve, tungstenite_echo, within,
 };
-use crate::wire::{TEXT, Wire};
 
 /// An endpoint under the layer; anything that is no handshake is answered.
 fn endpoint<F>(

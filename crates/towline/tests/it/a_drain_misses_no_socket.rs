@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use tower::Layer;
 use towline::{Drain, EchoService, Sockets, UpgradeLayer};
-
-use crate::support::{EVERYWHERE, app, serve, try_connect, within};
+use towline_testing::{EVERYWHERE, app, serve, try_connect, within};
 
 const ROUNDS: u32 = 12;
 const CLIENTS: usize = 12;

@@ -5,9 +5,8 @@ use h2::Reason;
 use tokio::task::yield_now;
 use tower::ServiceBuilder;
 use towline::{EchoService, UpgradeLayer};
-
-use crate::streams::Connection;
-use crate::support::{Http, Server, app, serve, within};
+use towline_testing::http2::Connection;
+use towline_testing::{Http, Server, app, serve, within};
 
 #[tokio::test]
 async fn in_order() {

@@ -17,8 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tower::{ServiceBuilder, service_fn};
 use towline::test_util::{Client, connect, http1, http2};
 use towline::{Sender, UpgradeLayer, WebSocketUpgrade};
-
-use crate::support::{NoBody, within};
+use towline_testing::{NoBody, within};
 
 /// How much the transport of these tests holds.
 const CAPACITY: usize = 64 * 1024;

@@ -12,8 +12,7 @@ use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::{Error, client::IntoClientRequest};
 use tower::ServiceBuilder;
 use towline::{EchoService, OriginLayer, UpgradeLayer};
-
-use crate::support::{App, EVERYWHERE, Http, app, connect, http2_request, serve, within};
+use towline_testing::{App, EVERYWHERE, Http, app, connect, http2_request, serve, within};
 
 #[tokio::test]
 async fn in_either_order() {

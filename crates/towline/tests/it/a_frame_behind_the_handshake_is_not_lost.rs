@@ -8,9 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tower::ServiceBuilder;
 use towline::{EchoService, UpgradeLayer, WebSocketUpgrade};
-
-use crate::support::{App, HANDSHAKE, Http, NoBody, Server, app, serve, tungstenite_echo, within};
-use crate::wire::{BINARY, Wire, frame};
+use towline_testing::{
+    App, BINARY, HANDSHAKE, Http, NoBody, Server, Wire, app, frame, serve, tungstenite_echo, within,
+};
 
 /// "Hello", masked: the example of RFC 6455 section 5.7.
 const HELLO: &[u8] = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
@@ -40,10 +40,7 @@ async fn in_the_same_packet() {
     for (server, app) in everything() {
         let address = serve(server, Http::One, app).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let mut packet = b"GET /ws HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-            .to_vec();
-        packet.extend_from_slice(HELLO);
+        let packet = [HANDSHAKE.as_bytes(), HELLO].concat();
         stream.write_all(&packet).await.unwrap();
 
         let mut answer = Vec::new();
@@ -76,7 +73,7 @@ async fn several_and_a_part_of_one() {
         for end in 0..=frames.len() {
             let (ahead, rest) = frames.split_at(end);
             let mut wire = Wire::over(TcpStream::connect(address).await.unwrap());
-            wire.write([HANDSHAKE, ahead].concat()).await;
+            wire.write([HANDSHAKE.as_bytes(), ahead].concat()).await;
             assert_eq!(wire.head().await, 101);
             wire.write(rest).await;
             for payload in [&b"one"[..], &[7; 300], b"three"] {
@@ -105,7 +102,7 @@ async fn by_a_raw_connection_that_is_read_byte_by_byte() {
             let (ahead, rest) = b"not any frame".split_at(ahead);
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream
-                .write_all(&[HANDSHAKE, ahead].concat())
+                .write_all(&[HANDSHAKE.as_bytes(), ahead].concat())
                 .await
                 .unwrap();
             let mut answer = Vec::new();

@@ -14,8 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use towline::upgrade::Drained;
 use towline::{Drain, EchoService, Sockets, UpgradeLayer};
-
-use crate::support::{EVERYWHERE, Server, connect, within};
+use towline_testing::{EVERYWHERE, Server, connect, within};
 
 fn app(sockets: &Sockets) -> Router {
     Router::new()

@@ -9,8 +9,7 @@ use tokio::sync::mpsc::{self, UnboundedSender, error::TryRecvError};
 use tower::{ServiceBuilder, layer::layer_fn};
 use tower_service::Service;
 use towline::{EchoService, UpgradeLayer};
-
-use crate::support::{EVERYWHERE, Guard, NoBody, app, connect, next, serve};
+use towline_testing::{EVERYWHERE, Guard, NoBody, app, connect, next, serve};
 
 /// Holds a guard in its future.
 #[derive(Clone)]

@@ -5,11 +5,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::ServiceBuilder;
 use towline::{Compression, EchoService, UpgradeLayer};
-
-use crate::support::{
-    HANDSHAKE, Http, Server, app, extended_connect_request, http2_request, serve, within,
+use towline_testing::{
+    HANDSHAKE, Http, Server, Wire, app, extended_connect_request, http2_request, serve, within,
 };
-use crate::wire::Wire;
 
 /// A header, and a value that stands in place of the usual one.
 const UNUSUAL: [(&str, &str); 12] = [
@@ -40,8 +38,7 @@ async fn over_http1_and_http2() {
             let two = serve(server, Http::Two, echo.clone()).await;
             for (name, value) in UNUSUAL {
                 let row = format!("{server:?} {compression:?} {name}: {value}");
-                let usual = String::from_utf8(HANDSHAKE.to_vec()).unwrap();
-                let others: String = usual
+                let others: String = HANDSHAKE
                     .split_inclusive("\r\n")
                     .filter(|line| *line != "\r\n" && !line.to_lowercase().starts_with(name))
                     .collect();

@@ -5,8 +5,7 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use towline::{EchoService, UpgradeLayer};
-
-use crate::support::{EVERYWHERE, NoBody, app, connect, next, serve, within};
+use towline_testing::{EVERYWHERE, NoBody, app, connect, next, serve, within};
 
 #[tokio::test]
 async fn everywhere() {

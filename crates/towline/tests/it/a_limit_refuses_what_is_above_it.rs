@@ -10,12 +10,10 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
 use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
 use towline::{EchoService, UpgradeLayer, WebSocket, WebSocketUpgrade};
-
-use crate::support::{
-    EVERYWHERE, Http, NoBody, app, connect, extended_connect, next, refused, serve, try_connect,
-    undecided, within,
+use towline_testing::{
+    EVERYWHERE, Http, NoBody, Wire, app, connect, extended_connect, next, refused, serve,
+    try_connect, undecided, within,
 };
-use crate::wire::Wire;
 
 #[tokio::test]
 async fn by_max_sockets() {
@@ -92,7 +90,7 @@ async fn a_slot_comes_back_when_the_client_goes_before_the_accept() {
     for (server, http) in EVERYWHERE {
         let (log, mut events) = mpsc::unbounded_channel();
         let layer = UpgradeLayer::new().max_sockets(1);
-        let address = serve(server, http, undecided(&layer, log)).await;
+        let address = serve(server, http, app(layer.layer(undecided(log)))).await;
         for _ in 0..2 {
             let client = tokio::spawn(async move {
                 match http {

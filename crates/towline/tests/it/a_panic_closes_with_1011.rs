@@ -7,8 +7,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{ServiceBuilder, service_fn};
 use towline::{UpgradeLayer, WebSocketUpgrade};
-
-use crate::support::{EVERYWHERE, NoBody, app, connect, serve};
+use towline_testing::{EVERYWHERE, NoBody, app, connect, serve};
 
 async fn endpoint(request: Request<NoBody>) -> Result<Response<Full<Bytes>>, Infallible> {
     let upgrade = WebSocketUpgrade::of(&request).unwrap();

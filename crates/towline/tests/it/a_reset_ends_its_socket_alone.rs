@@ -7,12 +7,13 @@ use h2::Reason;
 use http::{Request, Response};
 use http_body_util::Full;
 use tokio::sync::mpsc;
-use tower::{ServiceBuilder, service_fn};
+use tower::{Layer, ServiceBuilder, service_fn};
 use towline::{ClosedBy, UpgradeLayer, WebSocket, WebSocketUpgrade};
-
-use crate::streams::{Connection, Stream};
-use crate::support::{App, Http, NoBody, Server, app, next, serve, undecided};
-use crate::wire::{CLOSE, PING, PONG, TEXT, close_body, frame};
+use towline_testing::http2::{Connection, Stream};
+use towline_testing::{
+    App, CLOSE, Http, NoBody, PING, PONG, Server, TEXT, app, close_body, frame, next, serve,
+    undecided,
+};
 
 const REASONS: [Reason; 4] = [
     Reason::CANCEL,
@@ -110,7 +111,12 @@ async fn in_every_state() {
 async fn before_the_endpoint_accepts() {
     for server in [Server::Hyper, Server::Axum] {
         let (log, mut events) = mpsc::unbounded_channel();
-        let address = serve(server, Http::Two, undecided(&UpgradeLayer::new(), log)).await;
+        let address = serve(
+            server,
+            Http::Two,
+            app(UpgradeLayer::new().layer(undecided(log))),
+        )
+        .await;
         let mut connection = Connection::open(address).await;
         for reason in REASONS {
             let (_response, mut stream) = connection.request().await;

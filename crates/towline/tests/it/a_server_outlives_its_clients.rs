@@ -7,9 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tower::ServiceBuilder;
 use towline::{EchoService, UpgradeLayer};
-
-use crate::support::{HANDSHAKE, Http, Server, app, serve};
-use crate::wire::{Wire, frame};
+use towline_testing::{HANDSHAKE, Http, Server, Wire, app, frame, serve};
 
 const TIMES: usize = 1000;
 
@@ -23,11 +21,11 @@ async fn that_reset_or_break_the_protocol() {
         for time in 0..TIMES {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let reserved_bits = frame(0xf1, "x");
-            let both = [HANDSHAKE, &reserved_bits].concat();
+            let both = [HANDSHAKE.as_bytes(), &reserved_bits].concat();
             let sent = match time % 5 {
                 0 => &both[..],
-                1 => HANDSHAKE,
-                2 => &HANDSHAKE[..HANDSHAKE.len() / 2],
+                1 => HANDSHAKE.as_bytes(),
+                2 => &HANDSHAKE.as_bytes()[..HANDSHAKE.len() / 2],
                 3 => &both[..both.len() - 3],
                 _ => b"",
             };

@@ -14,8 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tower::{ServiceBuilder, service_fn};
 use towline::{AcceptError, UpgradeFailed, UpgradeLayer, WebSocketUpgrade};
-
-use crate::support::{next, within};
+use towline_testing::{HANDSHAKE, next, within};
 
 #[tokio::test]
 async fn on_hyper() {
@@ -46,10 +45,7 @@ async fn on_hyper() {
     });
 
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request =
-        b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(request).await.unwrap();
+    stream.write_all(HANDSHAKE.as_bytes()).await.unwrap();
     let mut answer = String::new();
     within(stream.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");

@@ -8,9 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
 use tokio::time::sleep;
 use tower::Layer;
 use towline::{EchoService, UpgradeLayer};
-
-use crate::support::HANDSHAKE;
-use crate::wire::{BINARY, CLOSE, close_body, frame};
+use towline_testing::{BINARY, CLOSE, HANDSHAKE, close_body, frame};
 
 /// What is on the way, and comes in a tenth of a second.
 const ON_THE_WAY: usize = 1024;
@@ -31,7 +29,7 @@ async fn answered(last: &[u8]) -> usize {
     let mut sent = frame(BINARY, vec![7; SIZE]).repeat(MESSAGES);
     sent.extend_from_slice(last);
     tokio::spawn(async move {
-        write.write_all(HANDSHAKE).await.unwrap();
+        write.write_all(HANDSHAKE.as_bytes()).await.unwrap();
         write.write_all(&sent).await.unwrap();
     });
     let mut answer = Vec::new();

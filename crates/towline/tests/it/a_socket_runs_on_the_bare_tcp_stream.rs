@@ -15,9 +15,7 @@ use tokio::sync::mpsc;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use towline::{EchoService, UpgradeLayer};
-
-use crate::support::{App, Http, NoBody, ResponseBody, app, next};
-use crate::wire::Wire;
+use towline_testing::{App, Http, NoBody, ResponseBody, Wire, app, next};
 
 fn echo() -> App {
     let layers = ServiceBuilder::new().layer(UpgradeLayer::new());

@@ -10,9 +10,8 @@ use tokio::sync::mpsc;
 use tower::{ServiceBuilder, service_fn};
 use tower_http::trace::TraceLayer;
 use towline::{UpgradeLayer, WebSocketUpgrade};
+use towline_testing::{EVERYWHERE, NoBody, app, connect, next, serve};
 use tracing::Span;
-
-use crate::support::{EVERYWHERE, NoBody, app, connect, next, serve};
 
 /// The name of the current span.
 fn span() -> Option<&'static str> {

@@ -8,12 +8,10 @@ use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tower::ServiceBuilder;
 use towline::{EchoService, UpgradeLayer};
-
-use crate::support::{
-    App, HANDSHAKE, Http, NoBody, Server, app, extended_connect_request, http2_request, serve,
-    try_http2_request, within,
+use towline_testing::{
+    App, HANDSHAKE, Http, NoBody, Server, Wire, app, extended_connect_request, http2_request,
+    serve, try_http2_request, within,
 };
-use crate::wire::Wire;
 
 /// No text in any encoding that HTTP knows of.
 const OPAQUE: &[u8] = b"\xff\xfe\x80";
@@ -25,7 +23,7 @@ fn echo() -> App {
 
 /// [`HANDSHAKE`] with these lines behind the others.
 fn handshake_with(lines: &[u8]) -> Vec<u8> {
-    let head = HANDSHAKE.strip_suffix(b"\r\n").unwrap();
+    let head = HANDSHAKE.as_bytes().strip_suffix(b"\r\n").unwrap();
     [head, lines, b"\r\n"].concat()
 }
 
@@ -53,9 +51,8 @@ async fn opaque_bytes_in_a_header_of_ours() {
             let line = [name.as_bytes(), b": ", OPAQUE, b"\r\n"].concat();
             let mut head = handshake_with(&line);
             if instead {
-                let good = String::from_utf8(HANDSHAKE.to_vec()).unwrap();
                 let kept = |line: &&str| !line.to_lowercase().starts_with(name);
-                let lines: String = good.split_inclusive('\n').filter(kept).collect();
+                let lines: String = HANDSHAKE.split_inclusive('\n').filter(kept).collect();
                 let lines = lines.strip_suffix("\r\n").unwrap().as_bytes();
                 head = [lines, &line, b"\r\n"].concat();
             }

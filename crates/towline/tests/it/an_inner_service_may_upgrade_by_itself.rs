@@ -6,8 +6,7 @@ use axum::response::Response;
 use axum::routing::any;
 use tower::ServiceExt;
 use towline::UpgradeLayer;
-
-use crate::support::{EVERYWHERE, NoBody, Server, connect, serve_axum, serve_hyper};
+use towline_testing::{EVERYWHERE, NoBody, Server, connect, serve_axum, serve_hyper};
 
 async fn endpoint(upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(|mut socket: WebSocket| async move {

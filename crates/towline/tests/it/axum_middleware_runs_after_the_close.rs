@@ -8,8 +8,7 @@ use axum::routing::any;
 use tokio::sync::mpsc::{self, UnboundedSender, error::TryRecvError};
 use tower::ServiceExt;
 use towline::{AcceptError, CloseCode, Closed, SendError, UpgradeLayer, WebSocketUpgrade};
-
-use crate::support::{EVERYWHERE, NoBody, Server, connect, next, serve_axum, serve_hyper};
+use towline_testing::{EVERYWHERE, NoBody, Server, connect, next, serve_axum, serve_hyper};
 
 async fn endpoint(upgrade: WebSocketUpgrade) -> Result<Closed, AcceptError> {
     let served = upgrade.serve(|mut socket| async move {

@@ -12,10 +12,11 @@ use towline::{
 };
 use towline_protocol::deflate::Fragment;
 use towline_protocol::{Event, Opcode};
-
-use crate::deflating::{Client, OFFER, RSV1, noise};
-use crate::support::{App, EVERYWHERE, Http, NoBody, Server, app, serve};
-use crate::wire::{BINARY, CLOSE, PING, TEXT, Wire, close_body, frame};
+use towline_testing::deflate::{Client, OFFER, RSV1, noise};
+use towline_testing::{
+    App, BINARY, CLOSE, EVERYWHERE, Http, NoBody, PING, Server, TEXT, Wire, app, close_body, frame,
+    serve,
+};
 
 /// Makes what a client must not send.
 type Broken = fn(&mut Client) -> Vec<u8>;

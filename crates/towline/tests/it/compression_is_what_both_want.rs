@@ -8,10 +8,11 @@ use http_body_util::Full;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tower::{ServiceBuilder, service_fn};
 use towline::{Closed, Compression, PerMessageDeflate, UpgradeLayer, WebSocketUpgrade};
-
-use crate::deflating::{Client, OFFER, RSV1, agree};
-use crate::support::{App, EVERYWHERE, NoBody, app, next, serve, tungstenite_echo};
-use crate::wire::{CLOSE, TEXT, Wire, close_body, frame};
+use towline_testing::deflate::{Client, OFFER, RSV1, agree};
+use towline_testing::{
+    App, CLOSE, EVERYWHERE, NoBody, TEXT, Wire, app, close_body, frame, next, serve,
+    tungstenite_echo,
+};
 
 /// What an endpoint finds out: before it accepts, of its socket, and when that has closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tower::ServiceBuilder;
 use towline::{AcceptError, Closed, EchoService, UpgradeLayer, WebSocketUpgrade};
-
-use crate::support::{
+use towline_testing::{
     App, Http, Server, app, extended_connect_request, http2_request, serve, serve_axum, within,
 };
 

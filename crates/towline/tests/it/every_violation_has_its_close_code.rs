@@ -7,9 +7,10 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{ServiceBuilder, service_fn};
 use towline::{EchoService, UpgradeLayer, WebSocketUpgrade};
-
-use crate::support::{App, EVERYWHERE, NoBody, app, serve};
-use crate::wire::{BINARY, CLOSE, KEY, PING, PONG, TEXT, Wire, close_body, frame, header};
+use towline_testing::{
+    App, BINARY, CLOSE, EVERYWHERE, KEY, NoBody, PING, PONG, TEXT, Wire, app, close_body, frame,
+    header, serve,
+};
 
 /// The largest message that is taken here.
 const LIMIT: usize = 1000;

@@ -7,10 +7,8 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{ServiceBuilder, service_fn};
 use towline::{UpgradeLayer, WebSocketUpgrade};
-
-use crate::streams::{Connection, Stream};
-use crate::support::{App, Http, NoBody, Server, app, serve};
-use crate::wire::{CLOSE, TEXT, close_body, frame};
+use towline_testing::http2::{Connection, Stream};
+use towline_testing::{App, CLOSE, Http, NoBody, Server, TEXT, app, close_body, frame, serve};
 
 /// Echoes until it is told to close.
 fn closing() -> App {

@@ -2,12 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-mod deflating;
-mod random;
-mod streams;
-mod support;
-mod wire;
-
 mod a_client_gone_before_accept_ends_the_endpoint;
 mod a_connect_with_a_content_length_ends_its_stream_alone;
 mod a_drain_ends_every_socket;

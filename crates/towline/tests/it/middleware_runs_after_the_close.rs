@@ -4,8 +4,7 @@ use http::{Response, Version};
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tower::ServiceBuilder;
 use towline::{CloseCode, Closed, ClosedBy, EchoService, UpgradeLayer};
-
-use crate::support::{EVERYWHERE, Http, app, connect, next, serve};
+use towline_testing::{EVERYWHERE, Http, app, connect, next, serve};
 
 #[tokio::test]
 async fn everywhere() {

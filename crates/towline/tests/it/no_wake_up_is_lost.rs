@@ -14,9 +14,10 @@ use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;
 use tower::{ServiceBuilder, service_fn};
 use towline::{EchoService, Outcome, UpgradeLayer, WebSocket, WebSocketUpgrade};
-
-use crate::support::{App, EVERYWHERE, Http, NoBody, Server, app, connect, serve, within};
-use crate::wire::{PING, PONG, TEXT, Wire, frame};
+use towline_testing::{
+    App, EVERYWHERE, HANDSHAKE, Http, NoBody, PING, PONG, Server, TEXT, Wire, app, connect, frame,
+    serve, within,
+};
 
 /// An application whose endpoint is `endpoint`.
 fn serving<F, R>(endpoint: fn(WebSocket) -> F) -> App
@@ -103,7 +104,7 @@ async fn a_message_with_a_close_behind_it_is_answered_before_the_close() {
     for server in [Server::Hyper, Server::Axum] {
         let address = serve(server, Http::One, echo()).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let mut packet = crate::support::HANDSHAKE.to_vec();
+        let mut packet = HANDSHAKE.as_bytes().to_vec();
         packet.extend_from_slice(FRAMES);
         stream.write_all(&packet).await.unwrap();
         let mut answer = Vec::new();

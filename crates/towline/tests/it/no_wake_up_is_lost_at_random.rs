@@ -14,9 +14,7 @@ use tokio::task::yield_now;
 use tokio_tungstenite::tungstenite::Message;
 use tower::{ServiceBuilder, service_fn};
 use towline::{SendError, UpgradeLayer, WebSocket, WebSocketUpgrade};
-
-use crate::random::Random;
-use crate::support::{Http, NoBody, Server, app, connect, serve, within};
+use towline_testing::{Http, NoBody, Random, Server, app, connect, serve, within};
 
 /// The seed of the next endpoint.
 static NEXT: AtomicU64 = AtomicU64::new(1);

@@ -31,11 +31,12 @@ use towline::{
     Action, Event, PolicyFactory, SendError, SocketPolicy, SocketState, UpgradeLayer, WebSocket,
     WebSocketUpgrade,
 };
+use towline_testing::{
+    App, BINARY, CLOSE, HANDSHAKE, Http, LONG, NoBody, PING, PONG, Random, Server, app, close_body,
+    frame, header, read_frame, serve,
+};
 
 use crate::no_wake_up_is_lost_at_random::echo_one;
-use crate::random::Random;
-use crate::support::{App, HANDSHAKE, Http, LONG, NoBody, Server, app, serve};
-use crate::wire::{BINARY, CLOSE, PING, PONG, close_body, frame, header, read_frame};
 
 /// How many sockets a test opens, and how many at a time.
 const SOCKETS: u64 = 60;
@@ -308,9 +309,7 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         let (mut reader, mut writer) = stream.into_split();
         let request = format!("GET /{} ", plan.seed);
-        let request = str::from_utf8(HANDSHAKE)
-            .unwrap()
-            .replace("GET /ws ", &request);
+        let request = HANDSHAKE.replace("GET /ws ", &request);
         writer.write_all(request.as_bytes()).await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {

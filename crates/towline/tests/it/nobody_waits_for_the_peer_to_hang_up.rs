@@ -8,8 +8,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tower::ServiceBuilder;
 use towline::test_util::{connect, http1, http2};
 use towline::{Closed, EchoService, UpgradeLayer};
-
-use crate::support::next;
+use towline_testing::next;
 
 #[tokio::test(start_paused = true)]
 async fn over_both_versions_of_http() {

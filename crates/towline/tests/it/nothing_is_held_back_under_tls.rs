@@ -10,9 +10,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tower_layer::Layer;
 use towline::{EchoService, UpgradeLayer};
-
-use crate::support::{HANDSHAKE, within};
-use crate::wire::Wire;
+use towline_testing::{HANDSHAKE, Wire, within};
 
 /// Both sides of TLS, with a certificate that signs itself.
 fn tls() -> (TlsAcceptor, TlsConnector) {

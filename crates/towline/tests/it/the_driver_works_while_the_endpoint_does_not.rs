@@ -18,8 +18,7 @@ use towline::{
     CloseCode, ClosedBy, Control, PingError, SendError, Sender, TrySendError, UpgradeLayer,
     WebSocket, WebSocketUpgrade, test_util,
 };
-
-use crate::support::{EVERYWHERE, NoBody, app, connect, next, serve, within};
+use towline_testing::{EVERYWHERE, NoBody, app, connect, next, serve, within};
 
 #[tokio::test]
 async fn an_endpoint_that_never_receives_answers_pings_and_notices_a_close() {

@@ -13,11 +13,11 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::{ServiceBuilder, ServiceExt, layer::layer_fn, service_fn};
 use towline::{UpgradeLayer, WebSocketUpgrade};
-
-use crate::a_guard_drops_at_the_close::Guarded;
-use crate::support::{
+use towline_testing::{
     EVERYWHERE, NoBody, app, connect, next, serve, tungstenite_echo as endpoint, within,
 };
+
+use crate::a_guard_drops_at_the_close::Guarded;
 
 #[tokio::test]
 async fn a_guard_and_a_permit_are_held_and_code_runs_at_the_end() {

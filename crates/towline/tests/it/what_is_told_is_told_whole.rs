@@ -11,9 +11,9 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tower::{ServiceBuilder, service_fn};
 use towline::{EchoService, UpgradeLayer, WebSocketUpgrade};
-
-use crate::support::{App, EVERYWHERE, Http, NoBody, app, next, serve};
-use crate::wire::{BINARY, CLOSE, TEXT, Wire, close_body, frame};
+use towline_testing::{
+    App, BINARY, CLOSE, EVERYWHERE, Http, NoBody, TEXT, Wire, app, close_body, frame, next, serve,
+};
 
 /// 122 and 123 are the most that a Close has room for.
 const LENGTHS: [usize; 4] = [0, 1, 122, 123];

@@ -6,11 +6,10 @@ use tower::ServiceBuilder;
 use towline::{Compression, EchoService, UpgradeLayer};
 use towline_protocol::deflate::{Deflater, Fragment};
 use towline_protocol::{Opcode, Role};
+use towline_testing::deflate::{OFFER, agree};
+use towline_testing::{App, KIB, MIB, Wire, app, frame, serve};
 
-use crate::deflating::{OFFER, agree};
-use crate::heap::{BOTH, Heap, KIB, MIB, SCRATCH, THREADS, alone, hyper};
-use crate::support::{App, app, serve};
-use crate::wire::{Wire, frame};
+use crate::heap::{BOTH, Heap, SCRATCH, THREADS, alone, hyper};
 
 /// What inflates, and what it inflates into: each thread has its own.
 const INFLATING: usize = THREADS * (48 + 16) * KIB;

@@ -2,9 +2,9 @@
 
 use tower::Layer;
 use towline::{EchoService, Sockets, UpgradeLayer};
+use towline_testing::{Http, KIB, Server, app, connect, serve};
 
-use crate::heap::{Heap, KIB, alone, idle};
-use crate::support::{Http, Server, app, connect, serve};
+use crate::heap::{Heap, alone, idle};
 
 #[test]
 fn of_memory() {

@@ -1,10 +1,9 @@
 //! The header of a frame allocates nothing, whatever length it declares.
 
 use tokio::task::yield_now;
+use towline_testing::{BINARY, EVERYWHERE, KEY, KIB, MIB, TEXT, Wire, header, serve, within};
 
-use crate::heap::{Heap, KIB, MIB, SCRATCH, alone, echo};
-use crate::support::{EVERYWHERE, serve, within};
-use crate::wire::{BINARY, KEY, TEXT, Wire, header};
+use crate::heap::{Heap, SCRATCH, alone, echo};
 
 /// A length in 64 bits, whether or not that is its form.
 fn long(first: u8, length: u64) -> Vec<u8> {

@@ -7,10 +7,9 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{ServiceBuilder, service_fn};
 use towline::{SendError, UpgradeLayer, WebSocket, WebSocketUpgrade};
+use towline_testing::{BINARY, Http, KIB, MIB, NoBody, Server, Wire, app, frame, serve};
 
-use crate::heap::{Heap, KIB, MIB, alone};
-use crate::support::{Http, NoBody, Server, app, serve};
-use crate::wire::{BINARY, Wire, frame};
+use crate::heap::{Heap, alone};
 
 const KEPT: usize = 16 * KIB;
 

@@ -2,9 +2,9 @@
 //!
 //! While it doubles, the allocator counts the old buffer and the new one: three times what has arrived.
 
-use crate::heap::{BOTH, Heap, KIB, MIB, SCRATCH, alone, echo, hyper};
-use crate::support::serve;
-use crate::wire::{PING, PONG, Wire, frame};
+use towline_testing::{KIB, MIB, PING, PONG, Wire, frame, serve};
+
+use crate::heap::{BOTH, Heap, SCRATCH, alone, echo, hyper};
 
 /// A message of such fragments has arrived so far, and costs at most so many bytes of heap.
 async fn assert_costs(fragment: usize, count: usize, most: usize) {

@@ -10,10 +10,9 @@ use http_body_util::Full;
 use tokio::time::timeout;
 use tower::{ServiceBuilder, service_fn};
 use towline::{UpgradeLayer, WebSocketUpgrade};
+use towline_testing::{App, BINARY, Http, KIB, MIB, NoBody, PING, PONG, Wire, app, frame, serve};
 
-use crate::heap::{BOTH, Heap, KIB, MIB, alone, echo, hyper};
-use crate::support::{App, Http, NoBody, app, serve};
-use crate::wire::{BINARY, PING, PONG, Wire, frame};
+use crate::heap::{BOTH, Heap, alone, echo, hyper};
 
 /// How long a server takes nothing before it is believed to have stopped.
 const STALLED: Duration = Duration::from_millis(300);

@@ -12,10 +12,9 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 use tower::{ServiceBuilder, service_fn};
 use towline::{Sender, UpgradeLayer, WebSocketUpgrade};
+use towline_testing::{App, Http, NoBody, Server, Wire, app, serve, within};
 
 use crate::heap::{Heap, alone};
-use crate::support::{App, Http, NoBody, Server, app, serve, within};
-use crate::wire::Wire;
 
 const SOCKETS: usize = 200;
 

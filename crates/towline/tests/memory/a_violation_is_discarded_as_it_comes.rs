@@ -1,8 +1,8 @@
 //! Input after a violation is read to its end and not kept.
 
-use crate::heap::{BOTH, Heap, KIB, MIB, alone, echo, hyper};
-use crate::support::{serve, within};
-use crate::wire::{BINARY, Wire, header};
+use towline_testing::{BINARY, KIB, MIB, Wire, header, serve, within};
+
+use crate::heap::{BOTH, Heap, alone, echo, hyper};
 
 #[test]
 fn a_message_of_50_times_the_limit_costs_nothing() {

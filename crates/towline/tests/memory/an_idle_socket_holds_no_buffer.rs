@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use crate::heap::{Heap, KIB, MIB, alone, echo};
-use crate::support::{Http, Server, serve};
-use crate::wire::{BINARY, PING, PONG, TEXT, Wire, frame};
+use towline_testing::{BINARY, Http, KIB, MIB, PING, PONG, Server, TEXT, Wire, frame, serve};
+
+use crate::heap::{Heap, alone, echo};
 
 const SOCKETS: usize = 100;
 

@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 
 use tower::ServiceBuilder;
 use towline::{Compression, EchoService, UpgradeLayer};
+use towline_testing::deflate::{Client, OFFER, noise};
+use towline_testing::{Http, KIB, Server, Wire, app, serve};
 
-use crate::deflating::{Client, OFFER, noise};
-use crate::heap::{Heap, KIB, alone};
-use crate::support::{Http, Server, app, serve};
-use crate::wire::Wire;
+use crate::heap::{Heap, alone};
 
 const SOCKETS: usize = 300;
 

@@ -16,10 +16,12 @@ use tokio::runtime::Handle;
 use tokio::task::yield_now;
 use tower::{ServiceBuilder, service_fn};
 use towline::{UpgradeLayer, WebSocket, WebSocketUpgrade};
+use towline_testing::{
+    App, CLOSE, HANDSHAKE, Http, KIB, NoBody, Server, TEXT, Wire, app, close_body,
+    extended_connect, frame, serve, within,
+};
 
-use crate::heap::{Heap, KIB, alone};
-use crate::support::{App, HANDSHAKE, Http, NoBody, Server, app, extended_connect, serve, within};
-use crate::wire::{CLOSE, TEXT, Wire, close_body, frame};
+use crate::heap::{Heap, alone};
 
 /// How many sockets are open at a time.
 const AT_ONCE: usize = 16;
@@ -211,7 +213,7 @@ impl Servers {
         match self.http {
             Http::One => {
                 let mut stream = TcpStream::connect(self.never_accepting).await.unwrap();
-                stream.write_all(HANDSHAKE).await.unwrap();
+                stream.write_all(HANDSHAKE.as_bytes()).await.unwrap();
             }
             Http::Two => {
                 let mut request = Box::pin(extended_connect(self.never_accepting));

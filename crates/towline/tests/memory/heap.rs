@@ -12,9 +12,7 @@ use peak_alloc::PeakAlloc;
 use tokio::runtime::Builder;
 use tower::ServiceBuilder;
 use towline::{EchoService, UpgradeLayer};
-
-use crate::support::{App, Http, Server, app, serve};
-use crate::wire::Wire;
+use towline_testing::{App, Http, KIB, MIB, Server, Wire, app, serve};
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
@@ -31,9 +29,6 @@ pub(crate) const fn hyper(http: Http) -> usize {
         Http::Two => 5 * MIB,
     }
 }
-
-pub(crate) const KIB: usize = 1024;
-pub(crate) const MIB: usize = 1024 * KIB;
 
 /// The threads of a test, and the read buffers that these allocate once.
 pub(crate) const THREADS: usize = 2;

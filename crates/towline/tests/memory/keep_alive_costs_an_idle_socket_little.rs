@@ -2,9 +2,9 @@
 
 use tower::{Layer, ServiceBuilder};
 use towline::{EchoService, KeepAliveLayer, UpgradeLayer};
+use towline_testing::app;
 
 use crate::heap::{alone, idle};
-use crate::support::app;
 
 #[test]
 fn of_memory() {

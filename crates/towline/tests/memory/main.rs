@@ -4,25 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-#[allow(dead_code, reason = "made for the tests of whole stacks")]
-#[path = "../it/deflating.rs"]
-mod deflating;
 mod heap;
-#[allow(dead_code, reason = "made for the tests of ends")]
-#[path = "../ends/peer.rs"]
-mod peer;
-#[allow(dead_code, reason = "made for the tests of policies")]
-#[path = "../policies/support.rs"]
-mod stack;
-#[allow(dead_code, reason = "made for the tests of whole stacks")]
-#[path = "../it/streams.rs"]
-mod streams;
-#[allow(dead_code, reason = "made for the tests of whole stacks")]
-#[path = "../it/support.rs"]
-mod support;
-#[allow(dead_code, reason = "made for the tests of whole stacks")]
-#[path = "../it/wire.rs"]
-mod wire;
 
 mod a_bomb_costs_no_more_than_the_limit;
 mod a_count_costs_an_idle_socket_little;

@@ -8,11 +8,10 @@ use http_body_util::Full;
 use tokio::sync::mpsc;
 use tower::{Layer, service_fn};
 use towline::{Compression, Message, UpgradeLayer, WebSocket, WebSocketUpgrade};
+use towline_testing::deflate::{OFFER, RSV1};
+use towline_testing::{BINARY, KIB, MIB, NoBody, Wire, app, next, serve};
 
-use crate::deflating::{OFFER, RSV1};
-use crate::heap::{BOTH, Heap, KIB, MIB, alone, hyper};
-use crate::support::{NoBody, app, next, serve};
-use crate::wire::{BINARY, Wire};
+use crate::heap::{BOTH, Heap, alone, hyper};
 
 const LONG: usize = 32 * MIB;
 

@@ -3,14 +3,13 @@
 
 use futures_util::future::join_all;
 use tokio::time::timeout;
-use towline::{Compression, Message, SendOptions, WebSocket, WebSocketUpgrade};
+use towline::{Compression, Message, SendOptions, UpgradeLayer, WebSocket, WebSocketUpgrade};
+use towline_testing::deflate::OFFER;
+use towline_testing::memory::{App, endpoint_with, under};
+use towline_testing::watched::Peer;
+use towline_testing::{BINARY, Http, KIB, frame, secs};
 
-use crate::deflating::OFFER;
-use crate::heap::{Heap, KIB, alone_in_virtual_time};
-use crate::peer::Peer;
-use crate::stack::{App, endpoint_with, secs, upgrading};
-use crate::support::Http;
-use crate::wire::{BINARY, frame};
+use crate::heap::{Heap, alone_in_virtual_time};
 
 /// The most that one socket may hold.
 const MOST: usize = 256 * KIB;
@@ -35,7 +34,7 @@ fn app(compression: bool) -> App {
     let (app, _ends) = endpoint_with(echo, move |upgrade: WebSocketUpgrade| {
         upgrade.compression(compression.then(Compression::new))
     });
-    upgrading(app)
+    under(UpgradeLayer::new(), app)
 }
 
 async fn open(compression: bool, room: usize) -> Peer {
@@ -150,7 +149,7 @@ fn beside_other_traffic_in_the_receive_queue_too() {
     }
     alone_in_virtual_time(async {
         let (waiting, _ends) = endpoint_with(wait_to_send, |upgrade| upgrade);
-        let app = upgrading(waiting);
+        let app = under(UpgradeLayer::new(), waiting);
         let mut peer = Peer::open(Http::One, app, ROOM).await;
         let mut busy = open(false, 64 * KIB).await;
         assert_eq!(busy.frame().await.unwrap().1.len(), 2 * ROOM);

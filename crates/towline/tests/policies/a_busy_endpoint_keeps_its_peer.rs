@@ -9,9 +9,11 @@ use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use towline::keepalive::KeepAlive;
 use towline::test_util::Client;
-use towline::{CloseCode, ClosedBy, SendError, WebSocket};
+use towline::{CloseCode, ClosedBy, SendError, UpgradeLayer, WebSocket};
+use towline_testing::memory::{BOTH, endpoint, open, under};
+use towline_testing::{Clock, secs};
 
-use crate::support::{BOTH, Clock, endpoint, open, secs, stack, upgrading};
+use crate::support::stack;
 
 const INTERVAL: u64 = 5;
 
@@ -169,7 +171,7 @@ async fn while_it_works_on_what_came_together() {
 async fn that_has_said_its_last_word() {
     for version in BOTH {
         let (app, mut ends) = endpoint(work_and_sum_up);
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         for _ in 0..8 {
             client.feed(Message::text("work")).await.unwrap();
         }
@@ -213,7 +215,7 @@ async fn that_is_answered_behind_its_close_by_futures_in_a_set() {
     }
     for version in BOTH {
         let (app, mut ends) = endpoint(answer);
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         client.close(None).await.unwrap();
         let mut answers = 0;
         while let Some(Ok(message)) = client.next().await {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
-use towline::{Action, Event, PolicyFactory, SocketPolicy, SocketState, WebSocket};
-
-use crate::support::{App, BOTH, Connection, Ends, endpoint, endpoint_with, open, secs, upgrading};
+use towline::{Action, Event, PolicyFactory, SocketPolicy, SocketState, UpgradeLayer, WebSocket};
+use towline_testing::memory::{App, BOTH, Connection, Ends, endpoint, endpoint_with, open, under};
+use towline_testing::secs;
 
 /// As many messages as a socket reads ahead.
 const AHEAD: usize = 64;
@@ -136,7 +136,7 @@ async fn of_messages_that_come_at_once_each_waits_for_its_turn() {
             next: now,
             asked: Arc::clone(&log),
         });
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         let start = tokio::time::Instant::now().into_std();
         burst(&mut client, AHEAD + 36).await;
         sleep(Duration::from_millis(4500)).await;
@@ -166,7 +166,7 @@ async fn none_is_lost() {
             next: now,
             asked: Arc::clone(&asked),
         });
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         let start = tokio::time::Instant::now().into_std();
         burst(&mut client, COUNT).await;
         sleep(secs(COUNT as u64 + 1)).await;
@@ -190,7 +190,7 @@ async fn it_is_asked_when_the_endpoint_takes_the_message() {
             until: Arc::default(),
             asked: Arc::clone(&log),
         });
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         let start = tokio::time::Instant::now().into_std();
         burst(&mut client, 5).await;
         sleep(Duration::from_millis(5500)).await;
@@ -216,7 +216,7 @@ async fn a_later_change_of_mind_holds_messages_that_are_read_already() {
             until: Arc::clone(&pauses),
             asked: Arc::clone(&asked),
         });
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         let start = tokio::time::Instant::now().into_std();
         burst(&mut client, 5).await;
         sleep(Duration::from_millis(2500)).await;
@@ -240,9 +240,9 @@ async fn other_sockets_are_not_held() {
             until: Arc::new(Mutex::new(Some(now + secs(1000)))),
             asked: Asked::default(),
         });
-        let mut paused = open(version, upgrading(app)).await;
+        let mut paused = open(version, under(UpgradeLayer::new(), app)).await;
         let (app, _others) = endpoint(receiving(&free, Duration::ZERO));
-        let mut other = Connection::open(version, upgrading(app))
+        let mut other = Connection::open(version, under(UpgradeLayer::new(), app))
             .await
             .socket()
             .await;
@@ -266,7 +266,7 @@ async fn a_ping_before_a_held_message_is_answered() {
             until: Arc::new(Mutex::new(Some(now + secs(1000)))),
             asked: Asked::default(),
         });
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         client.feed(Message::Ping("before".into())).await.unwrap();
         client.feed(Message::text("held")).await.unwrap();
         client.flush().await.unwrap();

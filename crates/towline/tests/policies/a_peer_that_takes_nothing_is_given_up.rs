@@ -2,8 +2,10 @@
 
 use towline::keepalive::KeepAlive;
 use towline::{CloseCode, ClosedBy, SendError, WebSocket};
+use towline_testing::memory::{BOTH, endpoint, open};
+use towline_testing::{Clock, MIB, secs};
 
-use crate::support::{BOTH, Clock, MIB, endpoint, open, secs, stack};
+use crate::support::stack;
 
 /// Sends until it cannot.
 async fn flood(mut socket: WebSocket) -> Result<(), SendError> {

@@ -11,8 +11,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tower::Layer;
 use towline::keepalive::KeepAlive;
 use towline::{ClosedBy, SendError, UpgradeLayer, WebSocket};
-
-use crate::support::{BOTH, Clock, endpoint, open, secs, upgraded};
+use towline_testing::memory::{BOTH, endpoint, open, upgraded};
+use towline_testing::{Clock, secs};
 
 /// Moves its futures when it is notified.
 #[derive(Clone, Debug, Default)]

@@ -2,9 +2,11 @@
 
 use tower::Layer;
 use towline::keepalive::KeepAlive;
-use towline::{SendError, WebSocket, WebSocketUpgrade};
+use towline::{SendError, UpgradeLayer, WebSocket, WebSocketUpgrade};
+use towline_testing::memory::{App, BOTH, endpoint, endpoint_with, open, under};
+use towline_testing::{Clock, secs};
 
-use crate::support::{App, BOTH, Clock, endpoint, endpoint_with, open, secs, stack, upgrading};
+use crate::support::stack;
 
 async fn listen(mut socket: WebSocket) -> Result<(), SendError> {
     while socket.recv().await.is_some() {}
@@ -28,10 +30,16 @@ async fn in_whatever_order() {
         let (with_own, own_ends) = endpoint_with(listen, own);
         let stacks = [
             (stack(lifetime(2), app.clone()), 2),
-            (outside(lifetime(3), upgrading(app.clone())), 3),
+            (
+                outside(lifetime(3), under(UpgradeLayer::new(), app.clone())),
+                3,
+            ),
             (outside(lifetime(3), stack(lifetime(2), app.clone())), 2),
             (
-                outside(lifetime(3), outside(lifetime(4), upgrading(app.clone()))),
+                outside(
+                    lifetime(3),
+                    outside(lifetime(4), under(UpgradeLayer::new(), app.clone())),
+                ),
                 4,
             ),
         ];
@@ -65,7 +73,7 @@ async fn an_endpoint_may_turn_it_off() {
 async fn assert_lasts(
     version: http::Version,
     app: App,
-    ends: &mut crate::support::Ends,
+    ends: &mut towline_testing::memory::Ends,
     lasts: u64,
 ) {
     let client = open(version, app).await;

@@ -9,8 +9,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep, timeout};
 use towline::keepalive::KeepAlive;
 use towline::{CloseCode, ClosedBy, SendError, WebSocket};
+use towline_testing::memory::{BOTH, Connection, endpoint};
+use towline_testing::{Clock, MIB, secs};
 
-use crate::support::{BOTH, Clock, Connection, MIB, endpoint, secs, stack};
+use crate::support::stack;
 
 async fn send_much(mut socket: WebSocket) -> Result<(), SendError> {
     socket.send(vec![0; MIB]).await?;
@@ -52,7 +54,7 @@ async fn at_eight_kilobytes_a_second() {
     }
 }
 
-async fn lives(version: http::Version, app: crate::support::App) {
+async fn lives(version: http::Version, app: towline_testing::memory::App) {
     let mut connection = Connection::open_slow(version, app, 8000).await;
     let mut client = connection.socket().await;
     let clock = Clock::start();

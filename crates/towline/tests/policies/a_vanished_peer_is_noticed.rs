@@ -5,8 +5,10 @@ use tokio::io::AsyncReadExt;
 use tokio_tungstenite::tungstenite::Message;
 use towline::keepalive::KeepAlive;
 use towline::{CloseCode, ClosedBy, SendError, WebSocket};
+use towline_testing::memory::{BOTH, endpoint, open};
+use towline_testing::{Clock, secs};
 
-use crate::support::{BOTH, Clock, endpoint, open, secs, stack};
+use crate::support::stack;
 
 async fn echo(mut socket: WebSocket) -> Result<(), SendError> {
     while let Some(message) = socket.recv().await {

@@ -21,8 +21,8 @@ use towline::{
     Action, CloseCode, ClosedBy, Drain, Event, PolicyFactory, SendError, SocketPolicy, SocketState,
     Sockets, UpgradeLayer, WebSocket, WebSocketUpgrade,
 };
-
-use crate::support::{App, BOTH, MIB, endpoint, endpoint_with, open, secs, upgraded, upgrading};
+use towline_testing::memory::{App, BOTH, endpoint, endpoint_with, open, under, upgraded};
+use towline_testing::{MIB, secs};
 
 const HOUR: Duration = secs(3600);
 const YEAR: Duration = secs(365 * 24 * 3600);
@@ -332,7 +332,7 @@ async fn each_deadline_of_a_policy() {
             move |upgrade| upgrade.policy(policy.clone()),
         )
         .0;
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         asks(&mut client, "first").await;
         sleep(HOUR).await;
         client.send(Message::text("held back")).await.unwrap();

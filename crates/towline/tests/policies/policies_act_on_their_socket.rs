@@ -9,10 +9,10 @@ use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use towline::{
     Action, CloseCode, ClosedBy, Compression, Event, Opcode, PolicyFactory, SendError,
-    SocketPolicy, SocketState, WebSocket, WebSocketUpgrade,
+    SocketPolicy, SocketState, UpgradeLayer, WebSocket, WebSocketUpgrade,
 };
-
-use crate::support::{BOTH, Clock, Connection, MIB, endpoint_with, open, secs, upgrading};
+use towline_testing::memory::{BOTH, Connection, endpoint_with, open, under};
+use towline_testing::{Clock, MIB, secs};
 
 async fn echo(mut socket: WebSocket) -> Result<(), SendError> {
     while let Some(message) = socket.recv().await {
@@ -53,7 +53,7 @@ async fn each_action_is_done() {
         let at = |action: Action| with(move |now| At(now + secs(3), action.clone()));
 
         let (app, mut ends) = endpoint_with(echo, at(Action::close(CloseCode::POLICY, "enough")));
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         let clock = Clock::start();
         let close = client.next().await.unwrap().unwrap();
         clock.assert(secs(3)..=secs(3));
@@ -67,7 +67,7 @@ async fn each_action_is_done() {
         assert!(closed.is_clean());
 
         let (app, mut ends) = endpoint_with(echo, at(Action::Abort("enough")));
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         let closed = ends.next().await;
         assert_eq!(
             (closed.by(), closed.code()),
@@ -77,11 +77,11 @@ async fn each_action_is_done() {
         assert!(client.next().await.is_none_or(|message| message.is_err()));
 
         let (app, _ends) = endpoint_with(echo, at(Action::UnsolicitedPong));
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         assert!(client.next().await.unwrap().unwrap().is_pong());
 
         let (app, _ends) = endpoint_with(echo, at(Action::Ping));
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         assert!(client.next().await.unwrap().unwrap().is_ping());
     }
 }
@@ -92,7 +92,7 @@ async fn an_endpoint_that_waits_is_told_of_the_close() {
         let close = Action::close(CloseCode::POLICY, "enough");
         let options = with(move |now| At(now + secs(3), close.clone()));
         let (app, mut ends) = endpoint_with(echo, options);
-        let client = open(version, upgrading(app)).await;
+        let client = open(version, under(UpgradeLayer::new(), app)).await;
         let clock = Clock::start();
         // The peer does not answer: it has as long as after an endpoint's close.
         let closed = ends.next().await;
@@ -122,7 +122,7 @@ impl SocketPolicy for OneASecond {
 async fn reading_is_paused_and_goes_on() {
     for version in BOTH {
         let (app, mut ends) = endpoint_with(echo, with(|_| OneASecond));
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         let clock = Clock::start();
         for second in 0..5 {
             client.send(Message::text("one")).await.unwrap();
@@ -165,7 +165,7 @@ async fn it_is_told_what_happens() {
         let recorder = Arc::clone(&told);
         let options = with(move |_| Recorder(Arc::clone(&recorder)));
         let (app, mut ends) = endpoint_with(poke_and_echo, options);
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         assert!(client.next().await.unwrap().unwrap().is_ping());
         sleep(secs(2)).await;
         client.flush().await.unwrap();
@@ -211,7 +211,7 @@ async fn it_is_told_of_what_comes_together_with_the_close() {
         let recorder = Arc::clone(&told);
         let options = with(move |_| Recorder(Arc::clone(&recorder)));
         let (app, mut ends) = endpoint_with(echo, options);
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         client.feed(Message::text("hello")).await.unwrap();
         client.feed(Message::Close(None)).await.unwrap();
         client.flush().await.unwrap();
@@ -240,7 +240,7 @@ async fn it_is_told_of_what_is_sent_when_nothing_else_happens() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let recorder = Arc::clone(&told);
         let (app, _ends) = endpoint_with(tick, with(move |_| Recorder(Arc::clone(&recorder))));
-        let _client = open(version, upgrading(app)).await;
+        let _client = open(version, under(UpgradeLayer::new(), app)).await;
         sleep(secs(5)).await;
         let (opcode, len) = (Opcode::Text, 4);
         let sent = Event::MessageSent { opcode, len };
@@ -282,7 +282,7 @@ async fn it_is_told_at_once_when_the_reading_of_a_busy_socket_stops() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let stops = Arc::clone(&told);
     let (app, _ends) = endpoint_with(pause, with(move |_| Stops(Arc::clone(&stops))));
-    let mut client = open(BOTH[0], upgrading(app)).await;
+    let mut client = open(BOTH[0], under(UpgradeLayer::new(), app)).await;
     for _ in 0..BUSY {
         client.send(Message::text("busy")).await.unwrap();
         client.next().await.unwrap().unwrap();
@@ -326,7 +326,7 @@ async fn it_is_told_at_once_when_the_writing_of_a_busy_socket_blocks() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let stops = Arc::clone(&told);
         let (app, _ends) = endpoint_with(flood, with(move |_| Stops(Arc::clone(&stops))));
-        let mut client = open(version, upgrading(app)).await;
+        let mut client = open(version, under(UpgradeLayer::new(), app)).await;
         for _ in 0..BUSY {
             client.send(Message::text("busy")).await.unwrap();
             client.next().await.unwrap().unwrap();
@@ -361,7 +361,7 @@ async fn it_is_told_of_a_ping_beside_compressed_messages() {
         let (app, _ends) = endpoint_with(ping_and_send, options);
         let (name, value) = ("sec-websocket-extensions", "permessage-deflate");
         let offer = [(name.parse().unwrap(), value.parse().unwrap())];
-        let mut connection = Connection::open(version, upgrading(app)).await;
+        let mut connection = Connection::open(version, under(UpgradeLayer::new(), app)).await;
         let mut client = connection.offering(offer.into_iter().collect()).await;
         let mut bytes = vec![0; MIB];
         while timeout(secs(1), client.read(&mut bytes))
@@ -393,7 +393,7 @@ async fn it_knows_how_many_messages_were_taken() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let counts = Arc::clone(&told);
     let (app, mut ends) = endpoint_with(one, with(move |_| Counts(Arc::clone(&counts))));
-    let mut client = open(BOTH[0], upgrading(app)).await;
+    let mut client = open(BOTH[0], under(UpgradeLayer::new(), app)).await;
     for _ in 0..2 {
         client.send(Message::text("hello")).await.unwrap();
         sleep(secs(2)).await;
@@ -437,7 +437,7 @@ async fn of_several_the_strongest_is_done() {
             };
             let (app, mut ends) = endpoint_with(echo, options);
             // It answers nothing.
-            let _client = open(BOTH[0], upgrading(app)).await;
+            let _client = open(BOTH[0], under(UpgradeLayer::new(), app)).await;
             let clock = Clock::start();
             assert_eq!(ends.next().await.reason(), reason);
             clock.assert(secs(lasts)..=secs(lasts));

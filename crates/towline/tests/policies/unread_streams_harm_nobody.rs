@@ -7,8 +7,10 @@ use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use towline::keepalive::KeepAlive;
 use towline::{SendError, WebSocket};
+use towline_testing::memory::{Connection, endpoint};
+use towline_testing::secs;
 
-use crate::support::{Connection, endpoint, secs, stack};
+use crate::support::stack;
 
 const INTERVAL: u64 = 5;
 
