@@ -9,10 +9,11 @@ use hyper::body::Incoming;
 use tokio::task::yield_now;
 use tower::{Layer, Service, service_fn};
 use towline_core::{ClosedBy, WebSocket, WebSocketUpgrade};
+use towline_testing::Peer;
 use towline_upgrade::UpgradeLayer;
 
 use crate::support::{
-    BoxError, Counting, End, PanicsOnDrop, Peer, echo, once, open, open_served, poll_once, respond,
+    BoxError, Counting, End, PanicsOnDrop, echo, once, open, open_served, poll_once, respond,
     response, serve,
 };
 

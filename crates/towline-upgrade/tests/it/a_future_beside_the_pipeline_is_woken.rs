@@ -11,12 +11,10 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tower::Layer;
 use towline_core::{CloseCode, Receiver, Sender, WebSocketUpgrade};
+use towline_testing::{Clock, NEVER, PING, PONG, Peer, soon};
 use towline_upgrade::{Drain, Sockets, UpgradeLayer};
 
-use crate::support::{
-    AnyPipeline, Clock, HandOver, NEVER, PING, PONG, Peer, once, respond, serve, soon,
-    without_spinning,
-};
+use crate::support::{AnyPipeline, HandOver, once, respond, serve, without_spinning};
 
 /// More than the send queue and the duplex of the test take.
 const LARGE: usize = 256 * 1024;
@@ -75,7 +73,7 @@ async fn run_beside(
         Either::Right(_) => panic!("the pipeline ended first"),
     }
     // A lost wake-up is made up for when the next timer fires.
-    clock.assert(Duration::ZERO);
+    clock.assert_about(Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,12 +5,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tower::Layer;
 use towline_core::{WebSocket, WebSocketUpgrade};
+use towline_testing::{CONTINUATION, FIN, PING, PONG, Peer, TEXT, frame, handshake_with, settle};
 use towline_upgrade::UpgradeLayer;
 
-use crate::support::{
-    AnyPipeline, CONTINUATION, HandOver, PING, PONG, Peer, TEXT, frame, handshake_with, once,
-    poll_once, respond, serve, settle,
-};
+use crate::support::{AnyPipeline, HandOver, once, poll_once, respond, serve};
 
 /// The most frames that one poll of a pipeline may take.
 const MOST: usize = 4096;
@@ -80,11 +78,7 @@ async fn however_many_fragments_have_come() {
     const STEPS: usize = 90;
 
     let (mut peer, mut pipeline) = open().await;
-    let fragment = |opcode: u8| {
-        let mut frame = frame(opcode, "");
-        frame[0] = opcode;
-        frame
-    };
+    let fragment = |first: u8| frame(first & !FIN, "");
     let step = [fragment(CONTINUATION).repeat(STEP - 1), frame(PING, "")].concat();
     peer.write([fragment(TEXT), step.repeat(STEPS)].concat())
         .await;
@@ -109,7 +103,7 @@ mod compressed {
     use towline_core::Compression;
 
     use super::*;
-    use crate::support::BINARY;
+    use towline_testing::BINARY;
 
     /// A compressed message with this data.
     fn message(data: &[u8]) -> Vec<u8> {

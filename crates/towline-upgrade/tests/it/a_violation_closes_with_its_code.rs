@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use towline_core::{ClosedBy, Message, Violation};
+use towline_testing::{BINARY, CLOSE, CONTINUATION, Clock, FIN, PING, TEXT, frame};
 
-use crate::support::{BINARY, CLOSE, Clock, PING, TEXT, echo, frame, open_served};
+use crate::support::{echo, open_served};
 
 /// These bytes close an echoing socket with this code, because of this violation.
 async fn assert_refused(bytes: Vec<u8>, code: u16, violation: Violation) {
@@ -18,28 +19,21 @@ async fn assert_refused(bytes: Vec<u8>, code: u16, violation: Violation) {
     assert_eq!(closed.by(), ClosedBy::Violation(violation), "{bytes:x?}");
     assert_eq!(u16::from(closed.code()), code);
     assert!(!closed.is_clean());
-    clock.assert(Duration::ZERO);
-}
-
-/// A frame whose first byte is this.
-fn starting(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = frame(TEXT, payload);
-    frame[0] = first;
-    frame
+    clock.assert_about(Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
 async fn breaches_of_the_framing_are_1002() {
     let rows = [
         (b"\x81\x02hi".to_vec(), Violation::UnmaskedClientFrame),
-        (starting(0xc1, b"hi"), Violation::ReservedBits),
-        (starting(0x83, b"hi"), Violation::UnknownOpcode(3)),
-        (starting(0x80, b"hi"), Violation::ContinuationWithoutStart),
+        (frame(0xc1, b"hi"), Violation::ReservedBits),
+        (frame(0x83, b"hi"), Violation::UnknownOpcode(3)),
+        (frame(0x80, b"hi"), Violation::ContinuationWithoutStart),
         (
-            [starting(0x01, b"a"), starting(0x81, b"b")].concat(),
+            [frame(0x01, b"a"), frame(0x81, b"b")].concat(),
             Violation::StartWithinMessage,
         ),
-        (starting(0x09, b"hi"), Violation::FragmentedControl),
+        (frame(0x09, b"hi"), Violation::FragmentedControl),
         (frame(PING, [b'x'; 126]), Violation::ControlTooLong),
         (frame(CLOSE, [3]), Violation::BadCloseBody),
         (
@@ -67,10 +61,8 @@ async fn too_big_is_1009() {
     header[2..10].copy_from_slice(&(1024 * 1024 + 1_u64).to_be_bytes());
     assert_refused(header, 1009, Violation::FrameTooBig).await;
     let halves = vec![0; 600 * 1024];
-    let mut first = frame(BINARY, &halves);
-    first[0] = BINARY;
-    let mut second = frame(BINARY, &halves);
-    second[0] = 0x80;
+    let first = frame(BINARY & !FIN, &halves);
+    let second = frame(CONTINUATION, &halves);
     assert_refused([first, second].concat(), 1009, Violation::MessageTooBig).await;
 }
 

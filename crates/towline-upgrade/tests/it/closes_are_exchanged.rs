@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use http::Version;
-use towline_core::{Closed, ClosedBy, InvalidClose, Message};
-
-use crate::support::{
-    CLOSE, Clock, TEXT, close_body, echo, frame, handshake_with, once, open, open_served, respond,
-    serve, settle,
-};
 use tower::Layer;
-use towline_core::WebSocketUpgrade;
+use towline_core::{Closed, ClosedBy, InvalidClose, Message, WebSocketUpgrade};
+use towline_testing::{CLOSE, Clock, TEXT, close_body, frame, handshake_with, settle};
 use towline_upgrade::UpgradeLayer;
+
+use crate::support::{echo, once, open, open_served, respond, serve};
 
 fn summary(closed: &Closed) -> (ClosedBy, u16, &str, bool) {
     let code = closed.code().into();
@@ -32,7 +29,7 @@ async fn the_endpoints_close_waits_for_its_answer() {
     peer.expect_end().await;
     drop(peer);
     let closed = ended.closed().await;
-    clock.assert(Duration::from_secs(3));
+    clock.assert_about(Duration::from_secs(3));
     assert_eq!(summary(&closed), (ClosedBy::Endpoint, 4000, "bye", true));
 }
 
@@ -141,7 +138,7 @@ async fn the_answer_follows_what_the_peer_takes_late() {
     let clock = Clock::start();
     peer.expect_text(&long).await;
     peer.expect_close(1000, "").await;
-    clock.assert(Duration::ZERO);
+    clock.assert_about(Duration::ZERO);
     drop(peer);
     assert!(ended.closed().await.is_clean());
 }
@@ -341,10 +338,10 @@ async fn an_endpoint_that_ignores_the_peers_close_has_1_s() {
     peer.text("before").await;
     peer.close(4000, "bye").await;
     peer.expect_close(4000, "").await;
-    clock.assert(Duration::from_secs(1));
+    clock.assert_about(Duration::from_secs(1));
     peer.expect_end().await;
     let closed = ended.closed().await;
-    clock.assert(Duration::from_secs(5));
+    clock.assert_about(Duration::from_secs(5));
     assert_eq!(summary(&closed), (ClosedBy::Peer, 4000, "bye", true));
 }
 
@@ -365,7 +362,7 @@ async fn an_endpoint_that_discards_lets_the_peer_close_at_once() {
     let clock = Clock::start();
     peer.close(1000, "").await;
     peer.expect_close(1000, "").await;
-    clock.assert(Duration::ZERO);
+    clock.assert_about(Duration::ZERO);
     drop(peer);
     assert!(ended.closed().await.is_clean());
 }
@@ -373,8 +370,6 @@ async fn an_endpoint_that_discards_lets_the_peer_close_at_once() {
 /// Nor does who takes nothing and only sends, and the peer does not wait for ever.
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_only_sends_lets_the_peer_close_in_time() {
-    const TEXT: u8 = 0x1;
-
     let (mut peer, ended) = open_served(|mut socket| async move {
         while socket.send("tick").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -390,7 +385,7 @@ async fn an_endpoint_that_only_sends_lets_the_peer_close_in_time() {
             (_, payload) => break assert_eq!(payload, 1000_u16.to_be_bytes()),
         }
     }
-    clock.assert(Duration::from_secs(11));
+    clock.assert_about(Duration::from_secs(11));
     drop(peer);
     assert!(ended.closed().await.is_clean());
 }

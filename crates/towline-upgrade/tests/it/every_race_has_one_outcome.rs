@@ -9,11 +9,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
 use tower::{Layer, Service, service_fn};
 use towline_core::{AcceptError, UpgradeFailed, WebSocketUpgrade};
+use towline_testing::{HANDSHAKE, settle, soon};
 use towline_upgrade::UpgradeLayer;
 
 use crate::support::{
-    BoxError, Client, End, HANDSHAKE, echo, offered, once, open, poll_once, response, serve,
-    settle, soon,
+    BoxError, Client, End, echo, offered, once, open, poll_once, response, serve,
 };
 
 /// Accepts, leaves the socket to a task, and answers with `status`, all in one poll.

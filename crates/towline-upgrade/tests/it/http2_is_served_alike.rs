@@ -13,12 +13,12 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::duplex;
 use tower::{Layer, Service};
 use towline_core::{ClosedBy, Violation, WebSocket, WebSocketUpgrade};
+use towline_testing::{
+    BINARY, CLOSE, Clock, PING, PONG, Peer, TEXT, close_body, frame, settle, soon,
+};
 use towline_upgrade::UpgradeLayer;
 
-use crate::support::{
-    BINARY, BoxError, CLOSE, Clock, Ended, PING, PONG, Peer, TEXT, close_body, echo, frame, once,
-    respond, response, settle, soon,
-};
+use crate::support::{BoxError, Ended, echo, once, respond, response};
 
 /// A connection of HTTP/2 to this service.
 async fn connect<S>(service: S) -> SendRequest<String>
@@ -243,7 +243,7 @@ async fn a_client_that_drops_its_stream_is_noticed() {
         (closed.by(), u16::from(closed.code())),
         (ClosedBy::Transport, 1006)
     );
-    clock.assert(Duration::ZERO);
+    clock.assert_about(Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

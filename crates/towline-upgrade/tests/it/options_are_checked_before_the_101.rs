@@ -4,11 +4,10 @@ use http::HeaderValue;
 use http::header::{HeaderName, SET_COOKIE};
 use tower::Layer;
 use towline_core::{AcceptError, WebSocketUpgrade};
+use towline_testing::{Peer, Reply, TEXT, handshake_with};
 use towline_upgrade::UpgradeLayer;
 
-use crate::support::{
-    Counting, Peer, Reply, TEXT, echo, handshake_with, once, open_under, respond, serve,
-};
+use crate::support::{Counting, echo, once, open_under, respond, serve};
 
 /// The answer to a client that offers `chat, superchat` under an endpoint that accepts with `options`.
 async fn answer(

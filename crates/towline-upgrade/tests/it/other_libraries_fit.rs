@@ -14,11 +14,11 @@ use towline_core::{
     Accept, AcceptError, Closed, HandshakeError, Message, RawConnection, SendError, UpgradeFailed,
     WaitClosed, WebSocket, WebSocketUpgrade,
 };
+use towline_testing::{BINARY, CONTINUATION, FIN, HANDSHAKE, PING, PONG, TEXT, frame, soon};
 use towline_upgrade::{Pipeline, ResponseFuture, Upgrade, UpgradeBody, UpgradeLayer};
 
 use crate::support::{
-    BINARY, CONTINUATION, End, HANDSHAKE, PING, PONG, TEXT, echo, frame, once, open_served,
-    poll_once, respond, response, serve, soon, without_spinning,
+    End, echo, once, open_served, poll_once, respond, response, serve, without_spinning,
 };
 
 #[tokio::test(start_paused = true)]
@@ -151,9 +151,7 @@ async fn fastwebsockets_echoes_over_a_raw_connection() {
     let long = vec![7; 200_000];
     peer.send(BINARY, &long).await;
     assert_eq!(peer.frame().await, Some((BINARY, long)));
-    let mut first = frame(TEXT, "in two ");
-    first[0] &= 0x7f;
-    peer.write(first).await;
+    peer.send(TEXT & !FIN, "in two ").await;
     peer.send(PING, "between").await;
     peer.expect(PONG, "between").await;
     peer.send(CONTINUATION, "fragments").await;

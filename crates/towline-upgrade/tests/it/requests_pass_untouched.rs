@@ -11,12 +11,10 @@ use hyper_util::rt::TokioIo;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_test::mock;
 use towline_core::{HandshakeError, HandshakeErrorKind, InvalidHandshake, WebSocketUpgrade};
+use towline_testing::{HANDSHAKE, Peer, handshake_with, settle};
 use towline_upgrade::UpgradeLayer;
 
-use crate::support::{
-    BoxError, Counting, HANDSHAKE, Peer, echo, handshake_with, offered, once, respond, response,
-    serve, settle,
-};
+use crate::support::{BoxError, Counting, echo, offered, once, respond, response, serve};
 
 /// The request as the inner service finds it.
 async fn passed(request: Request<()>) -> Request<()> {

@@ -15,11 +15,12 @@ use towline_core::{
     Action, CloseCode, ClosedBy, Event, HandshakeErrorKind, InvalidClose, PolicyFactory,
     SocketPolicy, SocketState, WebSocket, WebSocketUpgrade,
 };
+use towline_testing::{CLOSE, Clock, HANDSHAKE, PING, PONG, Peer, Reply, settle, soon};
 use towline_upgrade::{Drain, Drained, InvalidDrain, Sockets, UpgradeLayer};
 
 use crate::support::{
-    BoxError, CLOSE, Clock, End, Ended, HANDSHAKE, PING, PONG, Peer, Reply, echo, once, open_under,
-    poll_once, refusal, respond, response, serve, serve_unanswered, settle, soon,
+    BoxError, End, Ended, echo, once, open_under, poll_once, refusal, respond, response, serve,
+    serve_unanswered,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -54,7 +55,7 @@ async fn draining(sockets: &Sockets, with: Drain) -> JoinHandle<(usize, usize)> 
 async fn none_is_drained_at_once() {
     let clock = Clock::start();
     assert_eq!(drain(&Sockets::new(), Drain::new()).await, (0, 0));
-    clock.assert(Duration::ZERO);
+    clock.assert_about(Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,7 +118,7 @@ async fn an_endpoint_has_its_grace_and_its_own_goodbye() {
     drop(peer);
     assert_eq!(ended.closed().await.by(), ClosedBy::Endpoint);
     assert_eq!(soon(task).await.unwrap(), (1, 0));
-    clock.assert(SECOND);
+    clock.assert_about(SECOND);
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,7 +129,7 @@ async fn after_the_grace_comes_the_close() {
     let _task = draining(&sockets, Drain::new().code(4001).grace(5 * SECOND)).await;
     peer.expect_echo().await;
     peer.expect_close(4001, "").await;
-    clock.assert(5 * SECOND);
+    clock.assert_about(5 * SECOND);
 }
 
 /// With the peer's answer the socket has closed; only the endpoint is left.
@@ -149,7 +150,7 @@ async fn an_endpoint_that_does_not_return_is_dropped_at_the_deadline() {
         peer.expect_end().await;
         assert_eq!(sockets.active(), 1);
         assert_eq!(soon(task).await.unwrap(), (0, 1));
-        clock.assert(30 * SECOND);
+        clock.assert_about(30 * SECOND);
         assert!(ended.wait().await.is_none(), "it was dropped");
     }
 }
@@ -163,7 +164,7 @@ async fn a_peer_that_does_not_answer_is_cut_off_at_the_deadline() {
     peer.expect_close(1001, "").await;
     peer.expect_end().await;
     assert_eq!(soon(task).await.unwrap(), (0, 1));
-    clock.assert(5 * SECOND);
+    clock.assert_about(5 * SECOND);
     let closed = ended.closed().await;
     assert_eq!((closed.by(), closed.is_clean()), (ClosedBy::Drain, false));
 }
@@ -178,7 +179,7 @@ async fn one_that_closed_and_waits_for_its_peer_to_hang_up_counts_as_closed() {
     peer.close(1001, "").await;
     assert!(ended.closed().await.is_clean());
     assert_eq!(soon(task).await.unwrap(), (1, 0));
-    clock.assert(SECOND / 2);
+    clock.assert_about(SECOND / 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,7 +234,7 @@ async fn it_is_over_when_all_are_gone() {
     sleep(2 * SECOND).await;
     drop(peer);
     assert_eq!(soon(task).await.unwrap(), (1, 0));
-    clock.assert(2 * SECOND);
+    clock.assert_about(2 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
@@ -323,7 +324,7 @@ async fn a_socket_without_its_connection_is_reached() {
     assert_eq!(sockets.active(), 1);
     let clock = Clock::start();
     assert_eq!(drain(&sockets, Drain::new()).await, (0, 1));
-    clock.assert(30 * SECOND);
+    clock.assert_about(30 * SECOND);
     assert!(matches!(ended.wait().await, Some(End::Error)));
 }
 
@@ -373,7 +374,7 @@ async fn an_accept_that_comes_too_late_is_refused_by_the_endpoint() {
     assert_eq!(sockets.active(), 0, "nobody has accepted");
     let clock = Clock::start();
     assert_eq!(drain(&sockets, Drain::new()).await, (0, 0));
-    clock.assert(SECOND - Duration::from_millis(1));
+    clock.assert_about(SECOND - Duration::from_millis(1));
     let (reply, _peer) = soon(exchange).await.unwrap();
     assert_draining(&reply);
 }
@@ -387,7 +388,7 @@ async fn an_offer_that_nobody_decides_on_is_answered_at_the_deadline() {
     settle().await;
     let clock = Clock::start();
     assert_eq!(drain(&sockets, Drain::new()).await, (0, 1));
-    clock.assert(30 * SECOND);
+    clock.assert_about(30 * SECOND);
     let (reply, _peer) = soon(exchange).await.unwrap();
     assert_draining(&reply);
     assert!(ended.wait().await.is_none(), "the endpoint is dropped");
@@ -491,7 +492,7 @@ async fn a_second_drain_tightens_the_first() {
     peer.expect_end().await;
     assert_eq!(soon(first).await.unwrap(), (0, 1));
     assert_eq!(soon(second).await.unwrap(), (0, 1));
-    clock.assert(2 * SECOND);
+    clock.assert_about(2 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
@@ -534,7 +535,7 @@ async fn a_task_that_cannot_be_dropped_is_left() {
     let clock = Clock::start();
     let with = Drain::new().within(SECOND);
     assert_eq!(drain(&sockets, with).await, (0, 1));
-    clock.assert(2 * SECOND);
+    clock.assert_about(2 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
@@ -584,7 +585,7 @@ async fn a_raw_connection_is_closed_by_its_endpoint_or_aborted() {
             peer.expect_echo().await;
             peer.expect_end().await;
             assert_eq!(soon(task).await.unwrap(), (0, 1));
-            clock.assert(30 * SECOND);
+            clock.assert_about(30 * SECOND);
         }
     }
 }

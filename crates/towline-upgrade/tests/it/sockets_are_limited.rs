@@ -8,12 +8,10 @@ use futures_util::FutureExt;
 use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use towline_core::{HandshakeErrorKind, WebSocketUpgrade};
+use towline_testing::{HANDSHAKE, handshake_with, settle};
 use towline_upgrade::UpgradeLayer;
 
-use crate::support::{
-    BoxError, HANDSHAKE, echo, handshake_with, offered, poll_once, refusal, respond, response,
-    serve, settle,
-};
+use crate::support::{BoxError, echo, offered, poll_once, refusal, respond, response, serve};
 
 /// What comes of a handshake now.
 async fn status<S>(service: &S) -> u16

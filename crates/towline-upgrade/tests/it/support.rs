@@ -1,16 +1,14 @@
-//! A server over memory, and a client that writes its frames by hand.
+//! A server over memory, and its endpoints.
 
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
-use std::io;
-use std::panic::{AssertUnwindSafe, Location};
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use http::{Request, Response};
@@ -18,33 +16,18 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{DuplexStream, duplex};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use towline_core::{
     AcceptError, Closed, HandshakeError, HandshakeErrorKind, WebSocket, WebSocketUpgrade,
 };
+use towline_testing::{HANDSHAKE, Peer, Reply, soon};
 use towline_upgrade::UpgradeLayer;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A valid handshake with the key of RFC 6455 section 1.3.
-pub(crate) const HANDSHAKE: &str = "GET /ws HTTP/1.1\r\n\
-    host: example.com\r\n\
-    connection: upgrade\r\n\
-    upgrade: websocket\r\n\
-    sec-websocket-version: 13\r\n\
-    sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
-pub(crate) const CONTINUATION: u8 = 0;
-pub(crate) const TEXT: u8 = 1;
-pub(crate) const BINARY: u8 = 2;
-pub(crate) const CLOSE: u8 = 8;
-pub(crate) const PING: u8 = 9;
-pub(crate) const PONG: u8 = 10;
-
-/// The same as a service gets it, from a server that gives no connection.
+/// A valid handshake as a service gets it, from a server that gives no connection.
 pub(crate) fn offered() -> Request<()> {
     let request = Request::builder()
         .header("host", "example.com")
@@ -68,31 +51,6 @@ pub(crate) async fn refusal(layer: UpgradeLayer) -> HandshakeErrorKind {
     error.expect("a reason").kind()
 }
 
-/// [`HANDSHAKE`] with these lines besides.
-pub(crate) fn handshake_with(lines: &str) -> String {
-    HANDSHAKE.replace("\r\n\r\n", &format!("\r\n{lines}\r\n\r\n"))
-}
-
-/// An hour on a paused clock: only what will never happen takes as long.
-pub(crate) const NEVER: Duration = Duration::from_secs(3600);
-
-/// What `future` gives. On a paused clock a test that would hang fails at once.
-#[track_caller]
-pub(crate) fn soon<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    let caller = Location::caller();
-    async move {
-        match timeout(NEVER, future).await {
-            Ok(output) => output,
-            Err(_) => panic!("nothing came, waited for at {caller}"),
-        }
-    }
-}
-
-/// Lets every task run until it waits for something: a paused clock moves only then.
-pub(crate) async fn settle() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
-}
-
 /// Polls `future` once, and no more.
 pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
@@ -108,26 +66,6 @@ pub(crate) async fn without_spinning<F: Future>(future: F) -> F::Output {
         future.as_mut().poll(cx)
     })
     .await
-}
-
-/// The clock of a test.
-pub(crate) struct Clock(Instant);
-
-impl Clock {
-    pub(crate) fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    /// So much time has passed, to the timer's precision and a [`settle`] or two.
-    #[track_caller]
-    pub(crate) fn assert(&self, expected: Duration) {
-        let elapsed = self.0.elapsed();
-        let most = expected + Duration::from_millis(10);
-        assert!(
-            (expected..most).contains(&elapsed),
-            "{elapsed:?}, not {expected:?}"
-        );
-    }
 }
 
 /// Serves one connection over HTTP/1.1.
@@ -302,25 +240,6 @@ pub(crate) async fn echo(mut socket: WebSocket) {
 /// A client before its handshake.
 pub(crate) struct Client(pub(crate) DuplexStream);
 
-/// A response's head, and the body of its declared length.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) head: String,
-    pub(crate) body: String,
-}
-
-impl Reply {
-    /// The values of this header, line by line.
-    pub(crate) fn header(&self, name: &str) -> Vec<&str> {
-        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines
-            .filter(|(key, _)| *key == name)
-            .map(|(_, value)| value)
-            .collect()
-    }
-}
-
 impl Client {
     /// Sends [`HANDSHAKE`], which has to be accepted.
     pub(crate) async fn open(self) -> Peer {
@@ -333,187 +252,9 @@ impl Client {
     pub(crate) async fn request(self, request: impl AsRef<[u8]>) -> (Reply, Peer) {
         let mut peer = Peer::new(self.0);
         peer.write(request).await;
-        let reply = soon(peer.reply()).await.expect("a response");
+        let reply = peer.reply().await;
         (reply, peer)
     }
-}
-
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
-/// The client of an open socket.
-pub(crate) struct Peer(Box<dyn Io>);
-
-impl Peer {
-    pub(crate) fn new(io: impl Io + 'static) -> Self {
-        Self(Box::new(io))
-    }
-
-    async fn reply(&mut self) -> io::Result<Reply> {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.0.read_u8().await?);
-        }
-        let head = String::from_utf8(head).expect("an ASCII head");
-        let status = head.split(' ').nth(1).expect("a status line");
-        let mut reply = Reply {
-            status: status.parse().expect("a status"),
-            head: head.clone(),
-            body: String::new(),
-        };
-        let length = reply
-            .header("content-length")
-            .first()
-            .map_or("0", |length| *length);
-        let mut body = vec![0; length.parse().expect("a length")];
-        self.0.read_exact(&mut body).await?;
-        reply.body = String::from_utf8(body).expect("text");
-        Ok(reply)
-    }
-
-    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        soon(self.0.write_all(bytes.as_ref()))
-            .await
-            .expect("the server reads");
-        soon(self.0.flush()).await.expect("the server reads");
-    }
-
-    pub(crate) async fn send(&mut self, opcode: u8, payload: impl AsRef<[u8]>) {
-        self.write(frame(opcode, payload)).await;
-    }
-
-    pub(crate) async fn text(&mut self, text: &str) {
-        self.send(TEXT, text).await;
-    }
-
-    pub(crate) async fn close(&mut self, code: u16, reason: &str) {
-        self.send(CLOSE, close_body(code, reason)).await;
-    }
-
-    /// The next frame; `None` at the end.
-    #[track_caller]
-    pub(crate) fn frame(&mut self) -> impl Future<Output = Option<(u8, Vec<u8>)>> {
-        soon(async {
-            match self.read_frame().await {
-                Ok(frame) => Some(frame),
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
-                Err(error) => panic!("{error}"),
-            }
-        })
-    }
-
-    async fn read_frame(&mut self) -> io::Result<(u8, Vec<u8>)> {
-        let first = self.0.read_u8().await?;
-        assert_eq!(first & 0xf0, 0x80, "a whole message without reserved bits");
-        let length = match self.0.read_u8().await? {
-            126 => self.0.read_u16().await?.into(),
-            127 => self.0.read_u64().await?,
-            length => length.into(),
-        };
-        let mut payload = vec![0; length.try_into().expect("a length")];
-        self.0.read_exact(&mut payload).await?;
-        Ok((first & 0x0f, payload))
-    }
-
-    /// Whether the server still holds the connection.
-    pub(crate) async fn is_connected(&mut self) -> bool {
-        self.0.write_all(b"x").await.is_ok()
-    }
-
-    /// All bytes to the end.
-    pub(crate) async fn rest(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        soon(self.0.read_to_end(&mut bytes)).await.expect("an end");
-        bytes
-    }
-
-    #[track_caller]
-    pub(crate) fn expect(&mut self, opcode: u8, payload: &str) -> impl Future<Output = ()> {
-        let caller = Location::caller();
-        let frame = self.frame();
-        async move {
-            let Some((found, bytes)) = frame.await else {
-                panic!("the end, not {payload:?} at {caller}");
-            };
-            let bytes = String::from_utf8_lossy(&bytes);
-            assert_eq!((found, &*bytes), (opcode, payload), "at {caller}");
-        }
-    }
-
-    #[track_caller]
-    pub(crate) fn expect_text(&mut self, text: &str) -> impl Future<Output = ()> {
-        self.expect(TEXT, text)
-    }
-
-    /// The next frame is a Close with this code and reason.
-    #[track_caller]
-    pub(crate) fn expect_close(&mut self, code: u16, reason: &str) -> impl Future<Output = ()> {
-        let caller = Location::caller();
-        let frame = self.frame();
-        async move {
-            let frame = frame.await;
-            assert_eq!(
-                frame,
-                Some((CLOSE, close_body(code, reason))),
-                "at {caller}"
-            );
-        }
-    }
-
-    /// Nothing more comes, and the connection ends.
-    #[track_caller]
-    pub(crate) fn expect_end(&mut self) -> impl Future<Output = ()> {
-        let caller = Location::caller();
-        self.frame()
-            .map(move |frame| assert_eq!(frame, None, "at {caller}"))
-    }
-
-    /// A message goes and comes back.
-    #[track_caller]
-    pub(crate) fn expect_echo(&mut self) -> impl Future<Output = ()> {
-        let caller = Location::caller();
-        async move {
-            self.text("are you there?").await;
-            let echoed = self.frame().await;
-            assert_eq!(
-                echoed,
-                Some((TEXT, b"are you there?".to_vec())),
-                "at {caller}"
-            );
-        }
-    }
-}
-
-/// A masked frame.
-pub(crate) fn frame(opcode: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
-    const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-
-    let payload = payload.as_ref();
-    let mut frame = vec![0x80 | opcode];
-    match payload.len() {
-        length @ 0..=125 => frame.push(0x80 | length as u8),
-        length @ 126..=0xffff => {
-            frame.push(0x80 | 126);
-            frame.extend((length as u16).to_be_bytes());
-        }
-        length => {
-            frame.push(0x80 | 127);
-            frame.extend((length as u64).to_be_bytes());
-        }
-    }
-    frame.extend(MASK);
-    frame.extend(
-        payload
-            .iter()
-            .zip(MASK.iter().cycle())
-            .map(|(byte, mask)| byte ^ mask),
-    );
-    frame
-}
-
-pub(crate) fn close_body(code: u16, reason: &str) -> Vec<u8> {
-    [&code.to_be_bytes(), reason.as_bytes()].concat()
 }
 
 /// Tokio's executor, counting the tasks.

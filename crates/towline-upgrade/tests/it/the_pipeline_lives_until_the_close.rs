@@ -9,12 +9,10 @@ use tokio::sync::Notify;
 use tower::util::MapResponseLayer;
 use tower::{Layer, ServiceBuilder};
 use towline_core::{Closed, ClosedBy, Message, WebSocketUpgrade};
+use towline_testing::{Clock, NEVER, settle, soon};
 use towline_upgrade::UpgradeLayer;
 
-use crate::support::{
-    Clock, End, NEVER, echo, once, open, open_served, open_under, respond, response, serve, settle,
-    soon,
-};
+use crate::support::{End, echo, once, open, open_served, open_under, respond, response, serve};
 
 #[tokio::test(start_paused = true)]
 async fn a_served_endpoint_returns_after_the_close() {
@@ -141,7 +139,7 @@ async fn an_endpoint_that_goes_on_after_the_close_is_dropped_after_its_grace() {
     drop(peer);
     let clock = Clock::start();
     assert!(ended.wait().await.is_none());
-    clock.assert(Duration::from_secs(30));
+    clock.assert_about(Duration::from_secs(30));
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +155,7 @@ async fn the_grace_is_a_setting() {
     drop(peer);
     let clock = Clock::start();
     assert!(ended.wait().await.is_none());
-    clock.assert(Duration::from_secs(5));
+    clock.assert_about(Duration::from_secs(5));
 }
 
 #[tokio::test(start_paused = true)]

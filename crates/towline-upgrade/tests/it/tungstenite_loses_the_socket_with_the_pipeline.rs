@@ -10,9 +10,10 @@ use tokio::task::AbortHandle;
 use tokio_tungstenite::tungstenite::Error;
 use tower::Layer;
 use towline_core::{RawConnection, WebSocketUpgrade};
+use towline_testing::{settle, soon};
 use towline_upgrade::UpgradeLayer;
 
-use crate::support::{Counting, once, open_under, poll_once, response, serve, settle, soon};
+use crate::support::{Counting, once, open_under, poll_once, response, serve};
 use crate::tungstenite_lives_in_the_pipeline::{accept, echo, open};
 
 /// A task that reads, another that writes more than the peer takes, and the error of each.

@@ -13,11 +13,12 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tower::{Layer, Service, service_fn};
 use towline_core::{AcceptError, ClosedBy, UpgradeFailed, WebSocketUpgrade};
+use towline_testing::{Clock, HANDSHAKE, Peer, settle, soon};
 use towline_upgrade::UpgradeLayer;
 
 use crate::support::{
-    BoxError, Client, Clock, End, HANDSHAKE, Peer, echo, offered, once, open_served, response,
-    serve_unanswered, settle, soon, without_spinning,
+    BoxError, Client, End, echo, offered, once, open_served, response, serve_unanswered,
+    without_spinning,
 };
 
 /// The error of an accept whose connection never comes, and the client, which never gets an answer.
@@ -35,7 +36,7 @@ async fn accept_unanswered(layer: UpgradeLayer) -> (AcceptError, Peer) {
 async fn a_connection_that_never_comes_fails_the_accept() {
     let clock = Clock::start();
     let (error, _client) = accept_unanswered(UpgradeLayer::new()).await;
-    clock.assert(Duration::from_secs(10));
+    clock.assert_about(Duration::from_secs(10));
     assert!(
         matches!(error, AcceptError::UpgradeFailed(UpgradeFailed::TimedOut)),
         "{error:?}"
@@ -47,7 +48,7 @@ async fn the_handshake_timeout_is_a_setting() {
     let clock = Clock::start();
     let layer = UpgradeLayer::new().handshake_timeout(Duration::from_millis(1500));
     let (error, _client) = accept_unanswered(layer).await;
-    clock.assert(Duration::from_millis(1500));
+    clock.assert_about(Duration::from_millis(1500));
     assert!(matches!(
         error,
         AcceptError::UpgradeFailed(UpgradeFailed::TimedOut)
@@ -69,7 +70,7 @@ async fn an_accept_that_was_given_up_waits_quietly() {
     let _client = serve_unanswered(service).await;
     let end = ended.wait().await;
     assert!(matches!(end, Some(End::Response(200, None))), "{end:?}");
-    clock.assert(Duration::from_secs(3));
+    clock.assert_about(Duration::from_secs(3));
 }
 
 /// Tokio's executor for tasks that do not spin.
@@ -146,7 +147,7 @@ async fn a_close_that_is_not_answered_is_given_up_after_10_s() {
     let clock = Clock::start();
     peer.expect_close(4000, "bye").await;
     peer.expect_end().await;
-    clock.assert(Duration::from_secs(10));
+    clock.assert_about(Duration::from_secs(10));
     let closed = ended.closed().await;
     assert_eq!(
         (closed.by(), u16::from(closed.code())),
@@ -166,7 +167,7 @@ async fn messages_do_not_put_off_the_end() {
         peer.text("still here").await;
     }
     assert!(!ended.closed().await.is_clean());
-    clock.assert(Duration::from_secs(10));
+    clock.assert_about(Duration::from_secs(10));
 }
 
 /// RFC 6455, 7.1.1: the server closes the connection first; a client that never does costs a second, and no layer waits
@@ -179,7 +180,7 @@ async fn a_peer_that_keeps_the_connection_is_given_up_after_1_s() {
     peer.expect_close(1000, "").await;
     peer.expect_end().await;
     assert!(ended.closed().await.is_clean());
-    clock.assert(Duration::ZERO);
+    clock.assert_about(Duration::ZERO);
     tokio::time::sleep(Duration::from_millis(990)).await;
     assert!(peer.is_connected().await);
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -194,6 +195,6 @@ async fn a_peer_that_goes_ends_the_socket_at_once() {
     peer.expect_close(1000, "").await;
     drop(peer);
     assert!(ended.closed().await.is_clean());
-    clock.assert(Duration::ZERO);
+    clock.assert_about(Duration::ZERO);
     settle().await;
 }
