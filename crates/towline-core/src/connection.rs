@@ -389,14 +389,22 @@ impl Connection {
         timer.poll(cx, Some(grace.end())).is_ready()
     }
 
+    #[inline]
     fn deadline(&self) -> Option<Instant> {
         match (&self.output, &self.input) {
             (Output::Frames, Input::Over { grace }) => Some(grace.end()),
-            (Output::Frames | Output::Ended, _) => None,
-            (Output::Closing { deadline } | Output::ShuttingDown { deadline }, _) => {
-                Some(*deadline)
-            }
-            (Output::ShutDown(linger), _) => Some(linger.end()),
+            (Output::Frames, _) => None,
+            _ => self.end_deadline(),
+        }
+    }
+
+    /// When the end that is under way is given up.
+    #[cold]
+    fn end_deadline(&self) -> Option<Instant> {
+        match &self.output {
+            Output::Frames | Output::Ended => None,
+            Output::Closing { deadline } | Output::ShuttingDown { deadline } => Some(*deadline),
+            Output::ShutDown(linger) => Some(linger.end()),
         }
     }
 }
