@@ -303,7 +303,12 @@ impl Shared {
     /// The driver is gone, and with it the wakers of its task: a handle that is left elsewhere would keep that.
     pub(crate) fn abandon(&self) {
         self.ended();
-        let wakers = self.with(|state, _| (state.wakers.driver.take(), state.wakers.recv.take()));
+        let wakers = self.with(|state, _| {
+            (
+                state.wakers.driver.take(),
+                mem::take(&mut state.wakers.recv),
+            )
+        });
         drop(wakers);
     }
 

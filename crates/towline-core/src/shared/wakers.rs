@@ -1,9 +1,8 @@
 //! The wakers of a socket, and the rule by which a wake-up is saved.
 //!
-//! A waker is not called if the driver is running, the waker is that of the driver's task, and it was registered inside the
-//! driver's own call of the endpoint ([`Caller::Endpoint`]). The driver then polls the endpoint once more instead. Equal
-//! wakers alone prove nothing: a future beside the pipeline in the same task has the same waker, and the driver does not
-//! poll it.
+//! No waker is kept for a future that registers inside the driver's own call of the endpoint, with the waker of the driver's
+//! task ([`Caller::Endpoint`]): the driver polls the endpoint once more, or is woken itself. Equal wakers alone prove nothing.
+//! A future beside the pipeline in the same task has the same waker, and the driver does not poll it.
 
 use std::cell::Cell;
 use std::mem;
@@ -14,7 +13,7 @@ use crate::sync::ENDPOINT_OF;
 #[derive(Debug, Default)]
 pub(super) struct Wakers {
     pub(super) driver: Option<Waker>,
-    pub(super) recv: Option<Registered>,
+    pub(super) recv: Receiving,
     pub(super) send: Waiting,
     pong: Waiting,
     closed: Waiting,
@@ -71,11 +70,15 @@ impl Caller {
     }
 }
 
-/// A waker, and whether all that registered it did so as [`Caller::Endpoint`].
-#[derive(Debug)]
-pub(super) struct Registered {
-    waker: Waker,
-    caller: Caller,
+/// The receiver of a socket, or whatever else waits in its place.
+#[derive(Debug, Default)]
+pub(super) enum Receiving {
+    /// It does not wait.
+    #[default]
+    No,
+    /// It is part of the endpoint.
+    InEndpoint,
+    Elsewhere(Waker),
 }
 
 /// What futures wait for.
@@ -93,7 +96,10 @@ pub(crate) enum List {
 /// others. So there may be more wakers than futures, but not many more.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    wakers: Vec<Registered>,
+    /// At least one of them is part of the endpoint.
+    in_endpoint: bool,
+    /// Those of the others.
+    wakers: Vec<Waker>,
     futures: usize,
     /// The `Sink`, of which a socket has one, has waited: it counts as one of them from then on.
     sink: bool,
@@ -106,7 +112,7 @@ impl Waiting {
     /// Whether nobody is to be woken.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.wakers.is_empty()
+        self.wakers.is_empty() && !self.in_endpoint
     }
 
     fn is_bloated(&self) -> bool {
@@ -170,32 +176,50 @@ impl Wakers {
         }
     }
 
-    /// Registers the waker of the receiver, or of whatever else waits in its place.
+    /// The receiver waits, or whatever else does in its place.
     #[inline]
     pub(super) fn wait_recv(&mut self, caller: Caller, cx: &mut Context<'_>, wakes: &mut Wakes) {
-        match &mut self.recv {
-            Some(registered) if registered.waker.will_wake(cx.waker()) => {
-                registered.caller = caller;
-            }
-            slot => {
-                let waker = cx.waker().clone();
-                if let Some(replaced) = slot.replace(Registered { waker, caller }) {
-                    wakes.lists().replaced.push(replaced.waker);
+        let before = if self.is_endpoint(caller, cx) {
+            mem::replace(&mut self.recv, Receiving::InEndpoint)
+        } else {
+            mem::replace(&mut self.recv, Receiving::Elsewhere(cx.waker().clone()))
+        };
+        if let Receiving::Elsewhere(replaced) = before {
+            wakes.lists().replaced.push(replaced);
+        }
+    }
+
+    #[inline]
+    pub(super) fn wake_recv(&mut self, wakes: &mut Wakes) {
+        match self.recv {
+            Receiving::No => {}
+            Receiving::InEndpoint => self.wake_endpoint(wakes),
+            Receiving::Elsewhere(_) => {
+                if let Receiving::Elsewhere(waker) = mem::take(&mut self.recv) {
+                    wakes.lists().wake.push(waker);
                 }
             }
         }
     }
 
-    /// A waker whose wake-up is saved stays registered.
-    pub(super) fn wake_recv(&mut self, wakes: &mut Wakes) {
-        match &self.recv {
-            Some(registered) if self.saves_wake_of(registered) => self.endpoint_ready = true,
-            Some(_) => {
-                let recv = self.recv.take();
-                wakes.lists().wake.extend(recv.map(|it| it.waker));
-            }
-            None => {}
+    /// Has the driver poll the endpoint: once more if it is running, else in the first round after it was woken.
+    #[inline]
+    fn wake_endpoint(&mut self, wakes: &mut Wakes) {
+        if self.running {
+            self.endpoint_ready = true;
+        } else {
+            self.wake_driver_for_messages(wakes);
         }
+    }
+
+    /// Whether a future is polled whenever the driver polls the endpoint.
+    ///
+    /// One with another waker may be a part of the endpoint that is polled only if it was woken itself, as in a
+    /// `FuturesUnordered`.
+    #[inline]
+    fn is_endpoint(&self, caller: Caller, cx: &Context<'_>) -> bool {
+        let driver = self.driver.as_ref();
+        caller == Caller::Endpoint && driver.is_some_and(|driver| driver.will_wake(cx.waker()))
     }
 
     /// A future waits, as it may have done before; from the first time on it is one of them until it
@@ -212,20 +236,18 @@ impl Wakers {
         self.register(list, caller, cx, wakes);
     }
 
-    /// Adds the waker of one of them, who may be woken for want of room in the list.
+    /// Adds one of them, which may be woken for want of room in the list.
     #[cold]
     fn register(&mut self, list: List, caller: Caller, cx: &mut Context<'_>, wakes: &mut Wakes) {
+        if self.is_endpoint(caller, cx) {
+            self.list(list).in_endpoint = true;
+            return;
+        }
         let waiting = self.list(list);
-        let mut newest = waiting.wakers.iter_mut().rev().take(SLACK);
-        match newest.find(|registered| registered.waker.will_wake(cx.waker())) {
-            // It may be that of two futures, of which one is not part of the endpoint.
-            Some(registered) if caller == Caller::Elsewhere => registered.caller = caller,
-            Some(_) => {}
-            None => {
-                let waker = cx.waker().clone();
-                waiting.wakers.push(Registered { waker, caller });
-                self.trim(list, wakes);
-            }
+        let mut newest = waiting.wakers.iter().rev().take(SLACK);
+        if !newest.any(|waker| waker.will_wake(cx.waker())) {
+            waiting.wakers.push(cx.waker().clone());
+            self.trim(list, wakes);
         }
     }
 
@@ -245,9 +267,9 @@ impl Wakers {
         let waiting = self.list(list);
         waiting.futures -= 1;
         if waiting.futures == 0 {
+            waiting.in_endpoint = false;
             let gone = mem::take(&mut waiting.wakers);
             if !gone.is_empty() {
-                let gone = gone.into_iter().map(|it| it.waker);
                 wakes.lists().replaced.extend(gone);
             }
         }
@@ -278,25 +300,15 @@ impl Wakers {
 
     #[cold]
     pub(super) fn wake_all(&mut self, list: List, wakes: &mut Wakes) {
-        for registered in mem::take(&mut self.list(list).wakers) {
-            if self.saves_wake_of(&registered) {
-                self.endpoint_ready = true;
-                wakes.lists().replaced.push(registered.waker);
-            } else {
-                wakes.lists().wake.push(registered.waker);
-            }
+        let waiting = self.list(list);
+        let wakers = mem::take(&mut waiting.wakers);
+        let in_endpoint = mem::take(&mut waiting.in_endpoint);
+        if !wakers.is_empty() {
+            wakes.lists().wake.extend(wakers);
         }
-    }
-
-    /// Whether the running driver polls the endpoint once more in place of calling this waker.
-    ///
-    /// A waker that is not the driver's may be that of a part of the endpoint which is polled only if it was woken itself,
-    /// as in a `FuturesUnordered`.
-    fn saves_wake_of(&self, registered: &Registered) -> bool {
-        let driver = self.driver.as_ref();
-        self.running
-            && registered.caller == Caller::Endpoint
-            && driver.is_some_and(|driver| driver.will_wake(&registered.waker))
+        if in_endpoint {
+            self.wake_endpoint(wakes);
+        }
     }
 }
 
