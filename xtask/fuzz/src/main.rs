@@ -8,7 +8,7 @@
 //! - `targets/stack.rs`: a whole socket, with its peer, its endpoint and its server; an input has the steps of all of them,
 //! - `stream.rs`, `generate.rs`, `frame.rs`: of the others they are bytes of a connection; good ones, and what spoils them,
 //! - `drive.rs`, `peer.rs`: a stream through our decoder and through tungstenite,
-//! - `run.rs`, `choices.rs`, `minimise.rs`, `corpus.rs`: the loop.
+//! - `run.rs`, `choices.rs`, `minimise.rs`, `corpus.rs`, `panics.rs`: the loop.
 #![allow(clippy::print_stdout, reason = "a command-line tool reports on stdout")]
 
 mod choices;
@@ -17,6 +17,7 @@ mod drive;
 mod frame;
 mod generate;
 mod minimise;
+mod panics;
 mod peer;
 mod run;
 mod stream;
@@ -97,7 +98,7 @@ fn main() -> ExitCode {
         known::check_all();
     }
     println!("seed {seed}");
-    run::silence_panics();
+    panics::silence();
     let mut code = ExitCode::SUCCESS;
     for target in targets {
         while let Err((failure, goes_on)) = try_target(target, &options, seed, budget) {

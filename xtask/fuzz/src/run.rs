@@ -1,6 +1,5 @@
 //! The loop: make an input, check it, and when it fails make it small.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::fs;
 use std::panic;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::choices::{Choices, Random};
 use crate::corpus;
 use crate::minimise::minimise;
+use crate::panics;
 use crate::targets::Target;
 use crate::targets::stack::known;
 
@@ -105,26 +105,10 @@ fn fail(target: &Target, seed: u64, iteration: u64, tape: Vec<u8>) -> Failure {
     }
 }
 
-thread_local! {
-    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-/// Keeps panics for the report instead of printing each: minimising makes thousands of them.
-pub(crate) fn silence_panics() {
-    panic::set_hook(Box::new(|info| {
-        PANIC.with(|panic| *panic.borrow_mut() = info.to_string());
-    }));
-}
-
-/// The message of the last panic of this thread.
-pub(crate) fn last_panic() -> String {
-    PANIC.take()
-}
-
-/// Whether the target finds nothing wrong with the input; else what it panicked with.
+/// Checks one input. The error is the message of the panic.
 fn check(target: &Target, input: &[u8]) -> Result<(), String> {
     known::set_found(None);
-    panic::catch_unwind(|| (target.check)(input)).map_err(|_| PANIC.take())
+    panic::catch_unwind(|| (target.check)(input)).map_err(|_| panics::last())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! transport in memory; tokio's clock is paused, so it moves only when all tasks sleep. The same plan is the same run.
 //!
 //! - `stack/run.rs`, `tasks.rs`: the server and its tasks; polls are counted, to find a task that spins,
-//! - `stack/wire.rs`, `peer.rs`, `endpoint.rs`, `policy.rs`, `message.rs`: what the plan drives,
+//! - `stack/wire.rs`, `transport.rs`, `peer.rs`, `endpoint.rs`, `policy.rs`, `message.rs`: what the plan drives,
 //! - `stack/world.rs`, `state.rs`, `reference.rs`: the events of a run, and the expected result of its bytes,
 //! - `stack/steps.rs`, `audit.rs`, `verdict.rs`: the checks at each step, each time the clock moves, and at the end,
 //! - `stack/known.rs`: the checks that are switched off, `stack/reached.rs`: statistics of the runs.
@@ -24,6 +24,7 @@ mod run;
 mod state;
 mod steps;
 mod tasks;
+mod transport;
 mod verdict;
 mod wire;
 mod world;

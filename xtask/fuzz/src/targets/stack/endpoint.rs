@@ -3,7 +3,6 @@
 mod handle;
 mod helper;
 
-use std::fmt;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 
@@ -15,18 +14,8 @@ use self::handle::Handle;
 use self::helper::Helper;
 use super::plan::{OwnerVerb, Plan, Step};
 use super::state::{Cause, Waits};
-use super::tasks::Tasks;
+use super::tasks::{Planned, Tasks};
 use super::world::World;
-
-/// An endpoint that fails as the plan says, by an error or a panic.
-#[derive(Debug)]
-pub(crate) struct Planned;
-
-impl fmt::Display for Planned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("as planned")
-    }
-}
 
 /// The endpoint that `WebSocketUpgrade::serve` runs.
 pub(crate) async fn endpoint(

@@ -10,7 +10,7 @@ pub(crate) enum Fault {
     EndUnbounded,
     /// After a failed write, or the end of the input, something is lost.
     LostAtTheEnd,
-    /// What came before the peer saw our Close is lost.
+    /// A message that the peer sent before it saw our Close is lost.
     LostAfterOurClose,
     /// A pause lets messages through that are already read.
     PauseLeaks,

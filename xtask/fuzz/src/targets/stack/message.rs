@@ -2,16 +2,9 @@
 
 use towline_core::{Message, SendOptions};
 
-use super::world::World;
-
-/// A message of `size` bytes for the endpoint to send, and its options. The kinds, over and over: text that compresses well,
+/// Message number `id` of `size` bytes for the endpoint to send, and its options. The kinds, over and over: text that compresses well,
 /// noise, such a text without compression, zeros.
-pub(crate) fn message(world: &World, size: u32, kind: u32) -> (Message, SendOptions) {
-    let id = {
-        let mut state = world.lock();
-        state.messages_made += 1;
-        state.messages_made
-    };
+pub(crate) fn message(id: u32, size: u32, kind: u32) -> (Message, SendOptions) {
     let message = match kind % 4 {
         1 => Message::from(payload(id, size, Filler::Noise)),
         3 => Message::from(payload(id, size, Filler::Zeros)),

@@ -205,7 +205,7 @@ impl Output {
         self.walk.drain(..at);
     }
 
-    /// Whether a frame, or the first byte of one, stands behind the Close.
+    /// Returns `true` if a frame, or the first byte of one, follows the Close.
     pub(crate) fn follows_close(&self) -> bool {
         !self.after_close.is_empty() || (self.has_close && !self.walk.is_empty())
     }

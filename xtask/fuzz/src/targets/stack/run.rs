@@ -23,7 +23,8 @@ use super::plan::{DrainVerb, PeerVerb, Plan, Step, millis};
 use super::policy;
 use super::state::{Cause, PEER, State};
 use super::tasks::{Tasks, found_panics};
-use super::wire::{Io, ReadEnd};
+use super::transport::Io;
+use super::wire::ReadEnd;
 use super::world::World;
 
 /// The key of RFC 6455 section 1.3.

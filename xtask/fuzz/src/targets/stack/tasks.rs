@@ -10,11 +10,21 @@ use std::task::{Context, Poll, Waker};
 use hyper::rt::Executor;
 use tokio::time::Instant;
 
-use super::endpoint::Planned;
 use super::state::Cause;
 use super::world::World;
+use crate::panics;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The error or the panic by which an endpoint fails as the plan says. A task that ends by it is no finding.
+#[derive(Debug)]
+pub(crate) struct Planned;
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("as planned")
+    }
+}
 
 /// Spawns tasks, each by itself or into one that they share.
 #[derive(Clone)]
@@ -154,7 +164,7 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
         let polled = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx)));
         let polled = polled.unwrap_or_else(|panic| {
             if !panic.is::<Planned>() {
-                let text = crate::run::last_panic();
+                let text = panics::last();
                 let text = format!("{} panicked: {text}", this.name);
                 this.world.lock().find(None, text);
             }
@@ -175,7 +185,7 @@ pub(crate) async fn found_panics<F: Future>(world: World, future: F) -> F::Outpu
     std::future::poll_fn(|cx| {
         catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))).unwrap_or_else(|panic| {
             if !panic.is::<Planned>() {
-                let text = crate::run::last_panic();
+                let text = panics::last();
                 let text = format!("the endpoint panicked: {text}");
                 world.lock().find(None, text);
             }

@@ -46,6 +46,13 @@ impl World {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The number of the next message that the endpoint makes.
+    pub(crate) fn next_message(&self) -> u32 {
+        let mut state = self.lock();
+        state.messages_made += 1;
+        state.messages_made
+    }
+
     /// Something of the transport changed that the server may wait for.
     pub(crate) fn change_wire(&self, change: impl FnOnce(&mut State)) {
         let wakers = {
@@ -64,7 +71,7 @@ impl World {
         self.change_wire(|state| {
             if state.wire.read_end.is_none() {
                 state.input.push(bytes);
-                // Nobody reads from a connection that is dropped.
+                // A connection that is dropped is not read.
                 if state.wire.dropped.is_none() {
                     state.wire.inbound.extend(bytes);
                 }

@@ -53,35 +53,35 @@ impl Handle {
             }
             OwnerVerb::Forward => self.forward(world, step.a.max(1)).await,
             OwnerVerb::Send => {
-                let (message, options) = message(world, step.a, step.b);
+                let (message, options) = message(world.next_message(), step.a, step.b);
                 self.send(world, message, options).await;
             }
             OwnerVerb::SendWithin => {
-                let (message, options) = message(world, step.a, step.b);
+                let (message, options) = message(world.next_message(), step.a, step.b);
                 let send = self.send(world, message, options);
                 let _ = timeout(millis(step.c), send).await;
             }
             OwnerVerb::Try => {
-                let (message, _) = message(world, step.a, step.b);
+                let (message, _) = message(world.next_message(), step.a, step.b);
                 self.try_send(world, message);
             }
             OwnerVerb::Burst => {
                 for _ in 0..step.a.min(10_000) {
-                    let (message, _) = message(world, step.b, step.c);
+                    let (message, _) = message(world.next_message(), step.b, step.c);
                     if !self.try_send(world, message) {
                         break;
                     }
                 }
             }
             OwnerVerb::Feed => {
-                let (message, options) = message(world, step.a, step.b);
+                let (message, options) = message(world.next_message(), step.a, step.b);
                 match self {
                     Self::Whole(socket) => feed(world, socket, message).await,
                     Self::Halves(..) => drop(self.send(world, message, options).await),
                 }
             }
             OwnerVerb::SinkSend => {
-                let (message, options) = message(world, step.a, step.b);
+                let (message, options) = message(world.next_message(), step.a, step.b);
                 match self {
                     Self::Whole(socket) => {
                         feed(world, socket, message).await;
@@ -169,7 +169,7 @@ impl Handle {
                     let receiving = async { while recv(world, receiver).await.is_some() {} };
                     let sending = async {
                         for _ in 0..step.a.min(200) {
-                            let (message, options) = message(world, step.b, step.c);
+                            let (message, options) = message(world.next_message(), step.b, step.c);
                             if !send(world, sender, message, options).await {
                                 break;
                             }

@@ -23,21 +23,21 @@ impl Helper {
         for step in steps {
             match step.verb {
                 HelperVerb::Send => {
-                    let (message, options) = message(world, step.a, step.b);
+                    let (message, options) = message(world.next_message(), step.a, step.b);
                     send(world, &self.sender, message, options).await;
                 }
                 HelperVerb::SendWithin => {
-                    let (message, options) = message(world, step.a, step.b);
+                    let (message, options) = message(world.next_message(), step.a, step.b);
                     let send = send(world, &self.sender, message, options);
                     let _ = timeout(millis(step.c), send).await;
                 }
                 HelperVerb::Try => {
-                    let (message, _) = message(world, step.a, step.b);
+                    let (message, _) = message(world.next_message(), step.a, step.b);
                     self.try_send(message);
                 }
                 HelperVerb::Burst => {
                     for _ in 0..step.a.min(10_000) {
-                        let (message, _) = message(world, step.b, step.c);
+                        let (message, _) = message(world.next_message(), step.b, step.c);
                         if !self.try_send(message) {
                             break;
                         }
