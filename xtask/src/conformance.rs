@@ -166,7 +166,7 @@ impl<'a> Report<'a> {
         ))
     }
 
-    /// What all cases of the one agent reported.
+    /// The reports of all cases of the one agent.
     fn outcomes(&self) -> Result<Outcomes> {
         let index = self.index();
         let failed = |error: &dyn Display| format!("{}: {error}", index.display());

@@ -41,7 +41,7 @@ pub(crate) fn run(steps: &mut Steps) -> Option<()> {
         execute(cargo("doc --workspace --all-features --no-deps").env("RUSTDOCFLAGS", "-Dwarnings"))
     });
     steps.run("each feature alone", each_feature_alone);
-    // Also behind one that fails.
+    // Also after a step that fails.
     let model = model::run(steps);
     fuzz::try_short(steps).and(model)
 }

@@ -97,8 +97,8 @@ enum Output {
     Closing {
         deadline: Instant,
     },
-    /// The socket has closed, and everybody who waits for that is told. The endpoint has one more poll, so that its layers
-    /// and permits are released before the peer can know of the end.
+    /// `Closed` is recorded, and all that waits for it is woken. The endpoint is polled once more, so that its layers and
+    /// permits are released before the peer can know of the end.
     Ended,
     ShuttingDown {
         deadline: Instant,
@@ -362,7 +362,7 @@ impl Connection {
         shared.ended();
     }
 
-    /// Whether the socket has closed, and only its transport is left.
+    /// Returns `true` if the socket has closed and only its transport is left.
     #[inline]
     pub(crate) fn has_ended(&self) -> bool {
         matches!(
@@ -398,7 +398,7 @@ impl Connection {
         }
     }
 
-    /// When the end that is under way is given up.
+    /// The deadline of the end that is under way.
     #[cold]
     fn end_deadline(&self) -> Option<Instant> {
         match &self.output {

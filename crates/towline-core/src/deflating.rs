@@ -61,8 +61,8 @@ pub(crate) struct Deflating {
     queue: Queue,
     /// How much of the first message is compressed.
     done: usize,
-    /// What it is compressed to so far. The length of the whole stands in the frame's header: clients of Apple's fail on a
-    /// compressed message in more than one frame.
+    /// The compressed bytes of that message. They wait for the last of them, because the frame's header has their length:
+    /// Apple's clients fail on a compressed message in more than one frame.
     compressed: Vec<u8>,
 }
 
@@ -84,7 +84,7 @@ impl Deflating {
         }
     }
 
-    /// What was taken and is not encoded as a frame.
+    /// The number of bytes that were taken and are not encoded as frames.
     pub(crate) fn bytes(&self) -> usize {
         self.queue.bytes + self.compressed.len()
     }

@@ -159,7 +159,7 @@ pub(crate) fn outside_budget<R>(
     pin!(unconstrained(poll_fn(f))).poll(cx)
 }
 
-/// What the endpoint does with a raw connection.
+/// The endpoint's side of a raw connection.
 impl AsyncRead for Io {
     fn poll_read(
         self: Pin<&mut Self>,

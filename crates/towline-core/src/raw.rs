@@ -20,7 +20,7 @@ impl WebSocketUpgrade {
     /// Accepts the handshake like [`accept`](Self::accept), and resolves to the connection itself: another WebSocket
     /// library reads and writes the frames.
     ///
-    /// The handshake is done, so the library starts behind it, in the role of the server. The pipeline lives until the
+    /// The handshake is done, so the library starts after it, in the role of the server. The pipeline lives until the
     /// connection is dropped, as it does around a [`WebSocket`]; the endpoint's grace begins then.
     ///
     /// ```
@@ -78,7 +78,7 @@ impl WebSocketUpgrade {
     }
 }
 
-/// A connection behind its WebSocket handshake, from [`accept_raw`](WebSocketUpgrade::accept_raw).
+/// A connection after its WebSocket handshake, from [`accept_raw`](WebSocketUpgrade::accept_raw).
 ///
 /// It keeps the pipeline alive until it is dropped; the driver ends the connection then. Reads and writes fail with
 /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) once the pipeline has ended: the endpoint failed, its task was

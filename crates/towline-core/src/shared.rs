@@ -101,7 +101,7 @@ struct State {
     loan: loan::Loan,
 }
 
-/// What the driver last told of the transport.
+/// The state of the transport's flush, as the driver last reported it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flush {
     /// All that was written is flushed.
@@ -301,7 +301,7 @@ impl State {
         self.queued() == 0 && self.flush == Flush::Done
     }
 
-    /// Whether that came about; `None` while it may.
+    /// The result of a flush, or `None` while it is pending.
     fn flushed(&mut self, wakes: &mut Wakes) -> Option<Result<(), SendError>> {
         if self.is_drained() {
             return Some(Ok(()));
@@ -309,7 +309,8 @@ impl State {
         if self.is_closed() {
             return Some(Err(SendError::Closed));
         }
-        // A driver that was woken without need might share its task with the caller: the two would spin.
+        // The driver is woken only if it has something to report. It may share its task with the caller: otherwise the two
+        // would spin.
         if self.flush == Flush::Untold {
             self.wakers.wake_driver_for_messages(wakes);
         }

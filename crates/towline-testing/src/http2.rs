@@ -29,7 +29,7 @@ pub struct Connection {
 pub struct Stream {
     pub send: SendStream<Bytes>,
     recv: RecvStream,
-    /// What came behind the frame that was read last.
+    /// The bytes after the frame that was read last.
     rest: Vec<u8>,
 }
 

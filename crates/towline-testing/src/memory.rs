@@ -29,7 +29,7 @@ use crate::server::ResponseBody;
 
 pub const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 
-/// What one stream over HTTP/2 may send ahead, and how many there are on a connection.
+/// The window of an HTTP/2 stream, and the number of streams on a connection.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const STREAMS: u32 = 200;
 
@@ -103,7 +103,7 @@ where
     upgraded(layer.layer(service))
 }
 
-/// What an upgrade layer made, as an application.
+/// The service under an upgrade layer as an application.
 pub fn upgraded<S, B>(service: S) -> App
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -165,7 +165,7 @@ impl Connection {
     pub async fn open_tcp(app: App, is_slow: bool) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         if is_slow {
-            // Those that are accepted inherit it.
+            // Accepted sockets inherit it.
             socket.set_send_buffer_size(64 * 1024).unwrap();
         }
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

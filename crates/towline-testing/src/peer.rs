@@ -33,7 +33,7 @@ pub fn handshake_with(lines: &str) -> String {
 /// The client's end of a socket, or of a connection before its handshake.
 pub struct Peer<T = Box<dyn Io>, S = ()> {
     pub io: T,
-    /// What the test knows of the server's end.
+    /// The server's end, as far as the test can see it.
     pub server: S,
     patience: Duration,
 }

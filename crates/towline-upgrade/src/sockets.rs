@@ -63,7 +63,7 @@ impl Sockets {
     ///    accepted yet cannot any more: [`AcceptError::Draining`](towline_core::AcceptError::Draining).
     /// 2. [`WebSocket::draining`](towline_core::WebSocket::draining) is ready, and policies get an
     ///    [`Event::Draining`](towline_core::Event::Draining). Endpoints may finish by themselves within the *grace*.
-    /// 3. Then each socket gets a Close frame behind what is queued, one after the other over the *spread*. Only raw
+    /// 3. Then each socket gets a Close frame after what is queued, one after the other over the *spread*. Only raw
     ///    connections get none: their endpoints may watch [`draining`](towline_core::RawConnection::draining) and close.
     /// 4. When all have closed and all endpoints have returned, it is done. *Within* its time at the latest: whatever is
     ///    left is dropped then, sockets and endpoints. Handshakes that no endpoint has decided on get their 503.

@@ -69,7 +69,7 @@ impl Shutdown {
             io::stdout(),
             "drained: {closed} sockets closed, {aborted} aborted"
         )?;
-        // Those that were accepted during the drain.
+        // The connections that were accepted during the drain.
         connections.stop();
         tokio::select! {
             () = self.signals.next() => Ok(ExitCode::FAILURE),

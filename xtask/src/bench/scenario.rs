@@ -51,7 +51,7 @@ pub(crate) struct Echo {
     pub(super) in_flight: usize,
 }
 
-/// Those whose instructions are counted come first.
+/// The scenarios whose instructions are counted come first.
 const SCENARIOS: [Scenario; 7] = [
     echo("50x16Bx1", 50, 16, 1),
     echo("50x16Bx16", 50, 16, 16),
@@ -99,7 +99,7 @@ impl Echo {
         format!("{}×{size}×{}", self.connections, self.in_flight)
     }
 
-    /// What the load generator is told.
+    /// The arguments of the load generator.
     pub(super) fn arguments(&self, peer: Peer) -> Vec<String> {
         let mut arguments = vec![
             "echo".to_owned(),

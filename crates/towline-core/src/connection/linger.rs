@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// After both Closes the peer has nothing more to send.
 const AFTER_CLOSES: Duration = Duration::from_secs(1);
 
-/// After a violation it may be in the middle of a message, and may read only when it has written that.
+/// After a violation the peer may be in the middle of a message, and may read only when it has written that.
 const SILENCE: Duration = Duration::from_secs(2);
 const IN_ALL: Duration = Duration::from_secs(10);
 
@@ -33,14 +33,14 @@ impl Linger {
         }
     }
 
-    /// Bytes came.
+    /// Called when bytes were read.
     pub(super) fn note_read(&mut self, now: Instant) {
         if let Self::AfterViolation { silence_end, .. } = self {
             *silence_end = now + SILENCE;
         }
     }
 
-    /// When the connection is dropped, whatever the peer does.
+    /// The time at which the connection is dropped.
     pub(super) fn end(self) -> Instant {
         match self {
             Self::AfterCloses { end } => end,

@@ -47,7 +47,7 @@ impl Connection {
                 break;
             }
         }
-        // Compressed messages are larger than what was read.
+        // Compressed messages are larger than what was read. The frames of a message that came the long way count twice.
         budget.spend(bytes.max(arrived.bytes()), arrived.messages());
         self.note_arrived(arrived);
         Ok(())

@@ -187,6 +187,7 @@ impl Shared {
         arrived.clear();
     }
 
+    /// Returns `true` if the peer broke the protocol.
     pub(crate) fn is_violated(&self) -> bool {
         self.with(|state, _| {
             let received = state.close.received.as_ref();
@@ -320,7 +321,7 @@ impl Shared {
             state.phase = phase(state);
             state.shut = true;
             state.wakers.attention = true;
-            // It is polled once more, whatever it waits for.
+            // The endpoint is polled once more, whatever it waits for.
             state.wakers.endpoint_ready = true;
             // What is lost is never flushed.
             if !state.is_drained() {
@@ -405,7 +406,7 @@ impl State {
         };
         let changed = (self.writing, self.flush) != (left, flush);
         (self.writing, self.flush) = (left, flush);
-        // Who waits is woken by progress only.
+        // Only progress wakes the waiting futures.
         if changed
             && (self.ping.is_some() || !self.wakers.send.is_empty())
             && self.queued() <= HIGH_WATER

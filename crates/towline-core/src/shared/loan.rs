@@ -8,7 +8,7 @@ use hyper::upgrade::Upgraded;
 use super::{List, Shared};
 use crate::io::Io;
 
-/// Who has the connection.
+/// The present owner of the connection.
 #[derive(Debug, Default)]
 pub(super) enum Loan {
     /// The driver: no loan was requested.

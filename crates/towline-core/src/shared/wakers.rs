@@ -70,7 +70,7 @@ impl Caller {
     }
 }
 
-/// The receiver of a socket, or whatever else waits in its place.
+/// The wait of the receiver, or of a future in its place: `accept` before, a read of a raw connection.
 #[derive(Debug, Default)]
 pub(super) enum Receiving {
     /// It does not wait.
@@ -98,7 +98,7 @@ pub(crate) enum List {
 pub(super) struct Waiting {
     /// At least one of them is part of the endpoint.
     in_endpoint: bool,
-    /// Those of the others.
+    /// The wakers of the others.
     wakers: Vec<Waker>,
     futures: usize,
     /// The `Sink`, of which a socket has one, has waited: it counts as one of them from then on.
@@ -176,15 +176,15 @@ impl Wakers {
         }
     }
 
-    /// The receiver waits, or whatever else does in its place.
+    /// Registers the receiver, or the future in its place.
     #[inline]
     pub(super) fn wait_recv(&mut self, caller: Caller, cx: &mut Context<'_>, wakes: &mut Wakes) {
-        let before = if self.is_endpoint(caller, cx) {
-            mem::replace(&mut self.recv, Receiving::InEndpoint)
-        } else {
-            mem::replace(&mut self.recv, Receiving::Elsewhere(cx.waker().clone()))
+        let now = match &self.recv {
+            _ if self.is_endpoint(caller, cx) => Receiving::InEndpoint,
+            Receiving::Elsewhere(waker) if waker.will_wake(cx.waker()) => return,
+            _ => Receiving::Elsewhere(cx.waker().clone()),
         };
-        if let Receiving::Elsewhere(replaced) = before {
+        if let Receiving::Elsewhere(replaced) = mem::replace(&mut self.recv, now) {
             wakes.lists().replaced.push(replaced);
         }
     }
@@ -212,9 +212,9 @@ impl Wakers {
         }
     }
 
-    /// Whether a future is polled whenever the driver polls the endpoint.
+    /// Returns `true` if a future is polled whenever the driver polls the endpoint.
     ///
-    /// One with another waker may be a part of the endpoint that is polled only if it was woken itself, as in a
+    /// A future with another waker may be a part of the endpoint that is polled only if it was woken itself, as in a
     /// `FuturesUnordered`.
     #[inline]
     fn is_endpoint(&self, caller: Caller, cx: &Context<'_>) -> bool {

@@ -1,7 +1,7 @@
 //! Checks that no wake-up of a socket is lost, in whatever order its tasks run.
 //!
 //! `cargo xtask model` builds the crate with loom's lock in place of parking_lot's (`src/sync.rs`). The driver and the
-//! handles are the real ones, behind a real handshake; the connection and the peer are in memory. Without
+//! handles are the real ones, after a real handshake; the connection and the peer are in memory. Without
 //! `--cfg towline_model` this is empty.
 #![cfg(towline_model)]
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]

@@ -29,13 +29,13 @@ pub(crate) struct Peer(Arc<Mutex<Wire>>);
 
 #[derive(Default)]
 struct Wire {
-    /// What the server has not read.
+    /// The bytes that the server has not read.
     input: VecDeque<u8>,
     input_ended: bool,
     reader: Option<Waker>,
     /// The handshake is over.
     is_open: bool,
-    /// What is written and not a whole frame yet.
+    /// The bytes that the server has written and that are not a whole frame yet.
     output: Vec<u8>,
     /// How many bytes the transport takes now.
     room: usize,
@@ -65,7 +65,7 @@ impl Peer {
         with(&self.0, f)
     }
 
-    /// What the server has written so far is its response, and frames follow.
+    /// The bytes that the server has written so far are its response; frames follow.
     pub(crate) fn open(&self) {
         self.with(|wire| {
             wire.output.clear();

@@ -77,7 +77,7 @@ impl Compression {
         Ok(self)
     }
 
-    /// Whether each of the server's messages is compressed by itself. Default: `false`. A client may ask for it. The answer
+    /// Compresses each of the server's messages by itself. Default: `false`. A client may ask for it. The answer
     /// names it only if the client asks.
     #[must_use]
     pub const fn server_no_context_takeover(mut self, no: bool) -> Self {

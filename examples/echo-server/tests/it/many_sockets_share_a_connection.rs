@@ -70,7 +70,7 @@ async fn or_as_the_option_says() {
     echo(&mut within(third).await, "hello".to_owned()).await;
 }
 
-/// What the server's SETTINGS say.
+/// The settings that the server sends.
 async fn max_concurrent_streams(server: &Server) -> u32 {
     let mut client = TcpStream::connect(server.authority()).await.unwrap();
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";

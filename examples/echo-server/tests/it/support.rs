@@ -79,7 +79,7 @@ impl Server {
         assert!(within(kill.status()).await.unwrap().success());
     }
 
-    /// What it writes to the log, which is piped, until the end.
+    /// Everything that it writes to the log, which is piped, until the end.
     #[cfg(unix)]
     pub(crate) fn log(&mut self) -> JoinHandle<String> {
         let mut stderr = self.process.stderr.take().unwrap();
