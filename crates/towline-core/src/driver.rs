@@ -26,13 +26,13 @@ use crate::trace;
 /// What one poll does at most before other tasks have their turn.
 const ROUNDS: usize = 16;
 
-/// The work that one poll may still do, in bytes read.
+/// The work of one poll, in bytes read.
 ///
 /// An empty frame is only six bytes, but it has to be decoded and answered. So each frame counts as [`FRAME`](Self::FRAME)
 /// bytes more than it has.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    left: usize,
+    spent: usize,
 }
 
 impl Budget {
@@ -41,23 +41,23 @@ impl Budget {
     const FRAME: usize = 64;
 
     const fn new() -> Self {
-        Self { left: Self::POLL }
+        Self { spent: 0 }
     }
 
     /// Notes that bytes were read, or other work was done that takes as long, and that frames were decoded.
     #[inline]
     pub(crate) fn spend(&mut self, bytes: usize, frames: usize) {
-        self.left = self.left.saturating_sub(bytes + Self::FRAME * frames);
+        self.spent += bytes + Self::FRAME * frames;
     }
 
     #[inline]
     pub(crate) fn is_used_up(&self) -> bool {
-        self.left == 0
+        self.spent >= Self::POLL
     }
 
     /// The number of frames that may still be decoded. The last one may exceed the budget.
     pub(crate) fn frames(&self) -> usize {
-        self.left.div_ceil(Self::FRAME)
+        Self::POLL.saturating_sub(self.spent).div_ceil(Self::FRAME)
     }
 }
 

@@ -34,9 +34,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Result<(), Gone> {
         if let Input::Discarded = self.input {
-            let bytes = self.discard(cx)?;
-            budget.spend(bytes, 0);
-            return Ok(());
+            return self.discard(budget, cx);
         }
         // Whatever woke the task in the first place may have been the transport.
         self.read_blocked = false;
@@ -229,7 +227,8 @@ impl Connection {
     }
 
     /// Reads for nothing but the end of the input.
-    fn discard(&mut self, cx: &mut Context<'_>) -> Result<usize, Gone> {
+    #[cold]
+    fn discard(&mut self, budget: &mut Budget, cx: &mut Context<'_>) -> Result<(), Gone> {
         let mut scratch = pool::take_scratch();
         let mut buffer = ReadBuf::new(&mut *scratch);
         let read = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
@@ -244,7 +243,8 @@ impl Connection {
         {
             linger.note_read(Instant::now());
         }
-        Ok(read.bytes)
+        budget.spend(read.bytes, 0);
+        Ok(())
     }
 
     /// Whether a read, or decoding what was read, might give something now if the inbox has room.

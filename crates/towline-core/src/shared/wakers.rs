@@ -179,8 +179,19 @@ impl Wakers {
     /// Registers the receiver, or the future in its place.
     #[inline]
     pub(super) fn wait_recv(&mut self, caller: Caller, cx: &mut Context<'_>, wakes: &mut Wakes) {
+        let in_endpoint = self.is_endpoint(caller, cx);
+        if in_endpoint && !matches!(self.recv, Receiving::Elsewhere(_)) {
+            self.recv = Receiving::InEndpoint;
+        } else {
+            self.move_recv(in_endpoint, cx, wakes);
+        }
+    }
+
+    /// Registers a receiver that is not part of the endpoint, or that was not.
+    #[cold]
+    fn move_recv(&mut self, in_endpoint: bool, cx: &mut Context<'_>, wakes: &mut Wakes) {
         let now = match &self.recv {
-            _ if self.is_endpoint(caller, cx) => Receiving::InEndpoint,
+            _ if in_endpoint => Receiving::InEndpoint,
             Receiving::Elsewhere(waker) if waker.will_wake(cx.waker()) => return,
             _ => Receiving::Elsewhere(cx.waker().clone()),
         };
@@ -194,11 +205,14 @@ impl Wakers {
         match self.recv {
             Receiving::No => {}
             Receiving::InEndpoint => self.wake_endpoint(wakes),
-            Receiving::Elsewhere(_) => {
-                if let Receiving::Elsewhere(waker) = mem::take(&mut self.recv) {
-                    wakes.lists().wake.push(waker);
-                }
-            }
+            Receiving::Elsewhere(_) => self.wake_recv_elsewhere(wakes),
+        }
+    }
+
+    #[cold]
+    fn wake_recv_elsewhere(&mut self, wakes: &mut Wakes) {
+        if let Receiving::Elsewhere(waker) = mem::take(&mut self.recv) {
+            wakes.lists().wake.push(waker);
         }
     }
 
